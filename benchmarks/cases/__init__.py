@@ -1,0 +1,35 @@
+"""The cases by name, each imported only when it is run: what one case imports, another's forks would copy."""
+
+from __future__ import annotations
+
+import importlib
+
+from harness.case import Case
+
+MODULES = {
+    "P1": "cases.p1_process_map",
+    "D1": "cases.d1_process_dicts",
+    "P2": "cases.p2_process_stages",
+    **{
+        f"P3-{size}{work}": "cases.p3_process_arrays" for size in ("64K", "1M", "16M") for work in ("", "-X2")
+    },
+    "P4": "cases.p4_process_latency",
+    "P5": "cases.p5_process_start",
+    "E1": "cases.e1_process_efficiency",
+    "S1": "cases.s1_process_skew",
+    "T1": "cases.t1_thread_map",
+    "T2": "cases.t2_thread_waiting",
+    "A1": "cases.a1_task_map",
+    "A2": "cases.a2_task_waiting",
+    "IDLE": "cases.idle_cpu",
+    "IMPORT": "cases.import_time",
+}
+
+
+def load_case(name: str) -> Case:
+    """Return the case called `name`; raises KeyError when there is none."""
+    module = importlib.import_module(MODULES[name])
+    case = module.CASES[name] if hasattr(module, "CASES") else module.CASE
+    assert isinstance(case, Case)
+    assert case.name == name
+    return case

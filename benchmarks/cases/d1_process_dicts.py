@@ -1,0 +1,60 @@
+"""D1: records as programs have them, dicts of ten fields, through one process stage and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle, islice
+from typing import Any
+
+from contenders.process_map import pool_map, pypeln_map
+from harness.case import Case, Contender, Role, applying
+from harness.measures import throughput
+
+Record = dict[str, Any]
+
+# Made once: making a dict costs as much as moving it, and is not what is measured.
+RECORDS: list[Record] = [
+    {
+        "id": i,
+        "name": f"customer {i}",
+        "email": f"customer{i}@example.org",
+        "active": i % 3 == 0,
+        "balance": i * 1.25,
+        "visits": i % 50,
+        "city": "Medellin",
+        "score": i / 7,
+        "parent": None,
+        "note": "a sentence of the length that people write into such a field",
+    }
+    for i in range(1000)
+]
+
+
+def records(n: int) -> Iterator[Record]:
+    return islice(cycle(RECORDS), n)
+
+
+def count_visit(record: Record) -> Record:
+    record["visits"] += 1
+    return record
+
+
+apply = applying(count_visit, records)
+
+CASE = Case(
+    name="D1",
+    title="one process stage, dicts of 10 fields there and back",
+    unit="items/s",
+    higher_is_better=True,
+    workers=(1, 2),
+    measure=throughput,
+    expected=lambda n: [{**record, "visits": record["visits"] + 1} for record in records(n)],
+    key=lambda record: (record["id"], sorted(record.items())),
+    contenders=(
+        Contender("pypeln", Role.PYPELN, 200_000, apply(pypeln_map)),
+        Contender("pypeln 0.4.9", Role.OLD, 5_000, apply(pypeln_map)),
+        Contender("Pool chunk 1", Role.PEER, 20_000, apply(pool_map, 1)),
+        Contender("Pool chunk 64", Role.PEER, 100_000, apply(pool_map, 64)),
+        Contender("Pool chunk 1024", Role.PEER, 200_000, apply(pool_map, 1024)),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What every benchmark case shares: declaring, measuring, fresh processes, rounds and the report."""

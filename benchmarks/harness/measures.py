@@ -1,0 +1,153 @@
+"""How one contender is run and timed once, inside its own fresh process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import islice
+from statistics import median, quantiles
+from time import perf_counter
+
+from harness.case import Case, Contender, Measure, Sample
+from harness.checks import WrongResults, check_each_once
+from harness.resources import cpu_seconds
+
+# Steady rates shorter than this say more about a scheduler's slice than about the pipeline.
+SHORTEST_STEADY_S = 0.05
+
+# Percent of a core; less is beyond the clock of CPU time and the spread of start and stop.
+LEAST_CPU_SHARE = 0.05
+
+
+def throughput(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+    """Elements per second of the whole pipeline, from before its start until after its end.
+
+    The steady rate, where there is one, leaves out the start, the first fifth of the results and the end.
+    """
+    wanted = list(case.expected(items))
+    head = len(wanted) // 5
+    start = perf_counter()
+    with contender.open(items, workers) as opened:
+        stream = iter(opened)
+        results = list(islice(stream, head))
+        headed = perf_counter()
+        results.extend(stream)
+        drained = perf_counter()
+    elapsed = perf_counter() - start
+    check_each_once(results, wanted, case.key)
+    extra = {}
+    if contender.streams and drained - headed >= SHORTEST_STEADY_S:
+        extra["steady"] = items * (1 - head / len(wanted)) / (drained - headed)
+    return Sample(items / elapsed, extra)
+
+
+def efficiency(ideal_s: Callable[[int, int], float]) -> Measure:
+    """A measure: the ideal time for (items, workers) as a percentage of the time taken."""
+
+    def measure(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+        rate = throughput(case, contender, items, workers)
+        return Sample(100 * ideal_s(items, workers) * rate.value / items)
+
+    return measure
+
+
+def bandwidth(nbytes: int) -> Measure:
+    """A measure: GB of input per second of the whole pipeline, for elements that are arrays of `nbytes`.
+
+    A result is told by its first element, which its last must equal, and is dropped before the next.
+    """
+
+    def measure(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+        marks: list[float] = []
+        start = perf_counter()
+        with contender.open(items, workers) as opened:
+            for array in opened:
+                if array.nbytes != nbytes or array[0] != array[-1]:
+                    raise WrongResults(f"result {len(marks)} has {array.nbytes} bytes or is torn")
+                marks.append(float(array[0]))
+        elapsed = perf_counter() - start
+        check_each_once(marks, case.expected(items), case.key)
+        return Sample(items * nbytes / elapsed / 1e9)
+
+    return measure
+
+
+def start_stop(runs: int) -> Measure:
+    """A measure: milliseconds to start a pipeline, get all its results and stop it, median of `runs`.
+
+    The first run is quoted apart, because it pays for what a process loads and allocates only once.
+    """
+
+    def measure(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+        wanted = list(case.expected(items))
+        times_ms = []
+        for _ in range(runs):
+            start = perf_counter()
+            with contender.open(items, workers) as opened:
+                results = list(opened)
+            times_ms.append(1e3 * (perf_counter() - start))
+            check_each_once(results, wanted, case.key)
+        return Sample(median(times_ms[1:]), {"first": times_ms[0]})
+
+    return measure
+
+
+def round_trip(warm_up: int) -> Measure:
+    """A measure: microseconds for one element through an otherwise empty pipeline, the median of all.
+
+    The contender yields a callable that sends one element and returns its result. The first `warm_up`
+    exchanges are not counted: the workers may still be starting.
+    """
+
+    def measure(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+        times_us = []
+        with contender.open(items, workers) as exchange:
+            for element, wanted in enumerate(case.expected(items + warm_up)):
+                start = perf_counter()
+                result = exchange(element)
+                times_us.append(1e6 * (perf_counter() - start))
+                if result != wanted:
+                    raise WrongResults(f"element {element} came back as {result!r}, expected {wanted!r}")
+        counted = times_us[warm_up:]
+        return Sample(median(counted), {"p99": quantiles(counted, n=100)[98]})
+
+    return measure
+
+
+def idle_cpu(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+    """CPU of this process and its children while a slow source pauses, in percent of a core.
+
+    A run with a single element, so without a pause, is taken off: starting and stopping are not idling.
+    """
+
+    def run(items: int) -> tuple[float, float]:
+        start, cpu = perf_counter(), cpu_seconds()
+        with contender.open(items, workers) as opened:
+            results = list(opened)
+        check_each_once(results, case.expected(items), case.key)
+        return perf_counter() - start, cpu_seconds() - cpu
+
+    run(1)
+    elapsed_once, cpu_once = run(1)
+    elapsed, cpu = run(items)
+    share = 100 * (cpu - cpu_once) / (elapsed - elapsed_once)
+    return Sample(max(share, LEAST_CPU_SHARE))
+
+
+def import_time(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+    """Milliseconds that a fresh process takes longer when it runs the contender's import statement.
+
+    The median of `items` processes with it less that of as many without, taken in turns.
+    """
+
+    def run(statement: str) -> float:
+        start = perf_counter()
+        subprocess.run([sys.executable, "-I", "-c", statement], check=True)
+        return 1e3 * (perf_counter() - start)
+
+    with contender.open(items, workers) as statement:
+        # The first import may have to compile and to read from disk.
+        run(statement)
+        pairs = [(run(statement), run("pass")) for _ in range(items)]
+    return Sample(median(with_it for with_it, _ in pairs) - median(empty for _, empty in pairs))

@@ -1,0 +1,39 @@
+"""Concurrent data pipelines: stages of processes, threads and tasks, joined by bounded queues.
+
+>>> from pypeln import th
+>>> [" a", "b "] | th.map(str.strip, workers=2) | th.ordered() | list
+['a', 'b']
+"""
+
+from __future__ import annotations
+
+from pypeln import io, pr, process, sync, task, th, thread
+from pypeln._version import __version__
+from pypeln.element import Element
+from pypeln.errors import EncodeError, ForkedRunError, PipelineError, RemoteError, WorkerDied
+from pypeln.graph.partial import Partial
+from pypeln.graph.stage import IoStage, Stage
+
+# The name that pypeln 0.4.9 gave to what all stages have in common.
+BaseStage = Stage
+
+__all__ = [
+    "BaseStage",
+    "Element",
+    "EncodeError",
+    "ForkedRunError",
+    "IoStage",
+    "Partial",
+    "PipelineError",
+    "RemoteError",
+    "Stage",
+    "WorkerDied",
+    "__version__",
+    "io",
+    "pr",
+    "process",
+    "sync",
+    "task",
+    "th",
+    "thread",
+]

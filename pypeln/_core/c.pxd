@@ -1,0 +1,140 @@
+"""The C core, as Cython sees it: src_c/*.h, name by name."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "layout.h" nogil:
+    enum: PP_BODY_BYTES, PP_MAX_DEPTH, PP_INLINE, PP_BLOCK, PP_OBJECT, PP_END
+    enum: PP_OK, PP_EMPTY, PP_FULL, PP_CLOSED, PP_ABORTED, PP_TIMEOUT, PP_SIGNAL
+    enum: PP_NOMEM, PP_TOOBIG, PP_CORRUPT, PP_OSERROR
+    ctypedef struct pp_head:
+        uint32_t nbytes
+        uint8_t kind
+        uint8_t depth
+        uint16_t lane
+        uint64_t index0
+    ctypedef struct pp_descriptor:
+        uint64_t offset
+        uint64_t nbytes
+    ctypedef struct pp_object:
+        void *value
+        void *index
+    ctypedef union pp_body:
+        unsigned char bytes[40]
+        pp_descriptor block
+        pp_object object
+    ctypedef struct pp_slot:
+        pp_head head
+        pp_body body
+
+cdef extern from "atomics.h" nogil:
+    ctypedef struct pp_a64:
+        pass
+    ctypedef struct pp_a32:
+        pass
+    uint64_t load64 "pp_load_acq"(pp_a64 *p) noexcept
+    uint32_t load32 "pp_load_acq"(pp_a32 *p) noexcept
+    void store64 "pp_store_rel"(pp_a64 *p, uint64_t v) noexcept
+    void store32 "pp_store_rel"(pp_a32 *p, uint32_t v) noexcept
+
+cdef extern from "clock.h" nogil:
+    uint64_t pp_now_ns() noexcept
+
+cdef extern from "park.h" nogil:
+    ctypedef struct pp_spot:
+        pp_a32 waiters
+        uint32_t shared
+    uint32_t pp_spot_register(pp_spot *spot) noexcept
+    int pp_spot_sleep(pp_spot *spot, uint32_t key, uint64_t timeout_ns) noexcept
+    void pp_spot_arm(pp_spot *spot) noexcept
+    void pp_spot_notify(pp_spot *spot, int bell) noexcept
+    void pp_spot_wake_all(pp_spot *spot, int bell) noexcept
+    void pp_bell_ring(int bell) noexcept
+
+cdef extern from "lease.h" nogil:
+    enum: PP_STARTING, PP_WAITING, PP_WORKING, PP_FINISHED
+    enum: PP_FATE_NONE, PP_FATE_DROP, PP_FATE_RETRY
+    enum: PP_OUT_SHIFT
+    ctypedef struct pp_lease:
+        pp_a64 in_hand "in"
+        pp_a64 out
+        pp_a64 out_ring
+        pp_a64 started_ns
+        pp_a32 state
+        pp_a32 fate
+        pp_slot element
+        pp_a64 taken
+        pp_a64 emitted
+        pp_a64 filtered
+        pp_a64 failed
+        pp_a64 timed_out
+        pp_a64 lost
+        pp_a64 sent
+        pp_a64 restarts
+
+cdef extern from "ring.h" nogil:
+    enum: PP_OWNER_MAX
+    ctypedef struct pp_ring:
+        uint32_t capacity
+        uint32_t producers
+        pp_a32 aborted
+        pp_spot not_empty
+        pp_spot not_full
+    ctypedef struct pp_port:
+        pp_ring *ring
+        uint32_t owner
+        int bell
+    uint64_t pp_ring_bytes(uint32_t capacity, uint32_t producers) noexcept
+    void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bint shared) noexcept
+    int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes, uint32_t owner, uint32_t producer) noexcept
+    int pp_push_claim(pp_port *port, pp_slot **out) noexcept
+    void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) noexcept
+    void pp_push_cancel(pp_port *port, pp_slot *slot) noexcept
+    void pp_push_close(pp_port *port) noexcept
+    int pp_pop_claim(pp_port *port, pp_slot **out) noexcept
+    void pp_pop_free(pp_port *port, pp_slot *slot) noexcept
+    int pp_pop_lease(pp_port *port, pp_lease *lease) noexcept
+    int pp_wait_pop(pp_port *port, uint64_t timeout_ns) noexcept
+    int pp_wait_push(pp_port *port, uint64_t timeout_ns) noexcept
+    uint64_t pp_ring_count(const pp_ring *ring) noexcept
+    bint pp_ring_closed(pp_ring *ring) noexcept
+    void pp_ring_abort(pp_ring *ring, int bell) noexcept
+    void pp_ring_wake_all(pp_ring *ring, int bell) noexcept
+    void pp_ring_close_for(pp_ring *ring, uint32_t producer) noexcept
+    void pp_ring_settle(pp_ring *ring, pp_lease *lease, uint32_t owner) noexcept
+    uint32_t pp_ring_mend(pp_ring *ring, pp_lease *lease, uint32_t owner) noexcept
+
+cdef extern from "window.h" nogil:
+    ctypedef struct pp_window:
+        pp_a64 floor
+        pp_a32 pressed
+        pp_a32 aborted
+        uint64_t span
+        pp_spot spot
+    bint pp_window_admits(pp_window *window, uint64_t position) noexcept
+    int pp_window_wait(pp_window *window, uint64_t position, uint64_t timeout_ns) noexcept
+    void pp_window_advance(pp_window *window, uint64_t floor, bint pressed, int bell) noexcept
+
+cdef extern from "segment.h" nogil:
+    ctypedef struct pp_segment:
+        unsigned char *base
+        uint64_t nbytes
+        int fd
+    int pp_segment_create(pp_segment *segment, uint64_t nbytes) noexcept
+    int pp_segment_open(pp_segment *segment, int fd, uint64_t nbytes) noexcept
+    int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) noexcept
+    void pp_segment_close(pp_segment *segment) noexcept
+
+cdef extern from "arena.h" nogil:
+    ctypedef struct pp_arena:
+        uint16_t owner
+    uint64_t pp_arena_segment_bytes(uint64_t capacity) noexcept
+    int pp_arena_create(pp_segment *segment, uint64_t capacity) noexcept
+    int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner) noexcept
+    int pp_arena_allocate(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) noexcept
+    void *pp_arena_bytes(const pp_arena *arena, pp_descriptor block) noexcept
+    int pp_arena_publish(pp_arena *arena, pp_descriptor block, uint32_t count) noexcept
+    int pp_arena_retain(pp_arena *arena, pp_descriptor block) noexcept
+    int pp_arena_release(pp_arena *arena, pp_descriptor block) noexcept
+    uint64_t pp_arena_repair(pp_arena *arena, uint16_t dead) noexcept
+    void pp_arena_usage(const pp_arena *arena, uint64_t *capacity, uint64_t *blocks_in_use,
+                        uint64_t *bytes_in_use, uint64_t *bytes_reserved) noexcept

@@ -1,0 +1,389 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: freethreading_compatible=True
+"""Decodes payloads (payload.pxd has the layout). Believes nothing that it reads but pickle streams."""
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.buffer cimport PyBUF_READ
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.float cimport PyFloat_FromDouble
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.long cimport PyLong_FromLong, PyLong_FromLongLong
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from pypeln._core.payload cimport *
+
+from pickle import loads as pickle_loads
+
+
+cdef extern from "Python.h":
+    """
+    #ifdef Py_GIL_DISABLED
+    #define PP_HAS_GIL 0
+    #else
+    #define PP_HAS_GIL 1
+    #endif
+    """
+    const bint PP_HAS_GIL
+    void* PyUnicode_DATA(PyObject* value)
+    Py_ssize_t PyUnicode_GET_LENGTH(PyObject* value)
+    object PyUnicode_FromKindAndData(int kind, const void* source, Py_ssize_t length)
+    object PyUnicode_New(Py_ssize_t length, Py_UCS4 largest)
+    dict new_dict "__Pyx_PyDict_NewPresized" (Py_ssize_t size)
+    int PyDict_SetItem(object value, object key, object item) except -1
+    void Py_XDECREF(PyObject* value)
+
+
+cdef enum:
+    KEY_MAX = 32  # longest dict key that is cached
+    KEY_CACHE_BITS = 9
+    VIEW_MIN = 4096  # a shorter pickle stream is copied faster than a view of it is made
+
+
+class CorruptElement(ValueError):
+    """A payload is not one that an Encoder wrote.
+
+    Either the memory it travelled in was overwritten, or its two ends run different builds of pypeln.
+
+    Example:
+        >>> from pypeln._core.codec import decode
+        >>> decode(b"")
+        Traceback (most recent call last):
+        ...
+        pypeln._core.decoder.CorruptElement: payload of 0 bytes is malformed at byte 0: no value here
+    """
+
+
+cdef struct Cursor:
+    const unsigned char* start
+    const unsigned char* at
+    const unsigned char* end
+    uint64_t pieces    # where the first piece begins; 0 before there is one
+    uint64_t reached   # where the last one ended
+
+
+cdef inline void copy(void* destination, const void* source, size_t nbytes) noexcept:
+    if nbytes < COPY_WITHOUT_GIL:
+        memcpy(destination, source, nbytes)
+    else:
+        with nogil:
+            memcpy(destination, source, nbytes)
+
+
+cdef object decode_payload(const unsigned char* data, size_t nbytes):
+    cdef Cursor cursor = Cursor(data, data, data + nbytes, 0, 0)
+    if nbytes and data[0] == T_PICKLE:
+        cursor.at += 1
+        return unpickle(&cursor)
+    value = decode_value(&cursor, 0)
+    expect_end(&cursor)
+    return value
+
+
+cdef object decode_value(Cursor* cursor, int depth):
+    cdef unsigned char tag
+    cdef double real
+    cdef int16_t int16
+    cdef int32_t int32
+    cdef int64_t int64
+    cdef const unsigned char* source
+    cdef size_t size
+    if cursor.at == cursor.end:
+        corrupt(cursor, "no value here")
+    tag = cursor.at[0]
+    cursor.at += 1
+    if tag >= T_SHORT_INT:
+        return PyLong_FromLong(<long>tag - T_SHORT_INT + SHORT_INT_MIN)
+    if tag >= T_SHORT_STR:
+        size = tag - T_SHORT_STR
+        return decode_short_str(take(cursor, size), size)
+    if tag == T_FLOAT:
+        memcpy(&real, take(cursor, 8), 8)
+        return PyFloat_FromDouble(real)
+    if tag == T_NONE:
+        return None
+    if tag == T_TRUE:
+        return True
+    if tag == T_FALSE:
+        return False
+    if tag == T_INT8:
+        return PyLong_FromLong(<int8_t>take(cursor, 1)[0])
+    if tag == T_INT16:
+        memcpy(&int16, take(cursor, 2), 2)
+        return PyLong_FromLong(int16)
+    if tag == T_INT32:
+        memcpy(&int32, take(cursor, 4), 4)
+        return PyLong_FromLong(int32)
+    if tag == T_INT64:
+        memcpy(&int64, take(cursor, 8), 8)
+        return PyLong_FromLongLong(int64)
+    if tag == T_TUPLE or tag == T_LIST or tag == T_DICT:
+        if depth == MAX_DEPTH:
+            corrupt(cursor, "containers are nested too deep")
+        if tag == T_TUPLE:
+            return decode_tuple(cursor, depth)
+        if tag == T_DICT:
+            return decode_dict(cursor, depth)
+        return decode_list(cursor, depth)
+    if tag == T_BIG_INT:
+        size = take_size(cursor)
+        source = take(cursor, size)
+        return int.from_bytes(PyBytes_FromStringAndSize(<char*>source, size), "little", signed=True)
+    if tag & ~<unsigned char>T_PIECE in (T_BYTES, T_STR1, T_STR2, T_STR4):
+        source = take_octets(cursor, tag, &size)
+        if tag & ~<unsigned char>T_PIECE == T_BYTES:
+            return copied_bytes(source, size)
+        return decode_str(cursor, 1 << ((tag & ~<unsigned char>T_PIECE) - T_STR1), source, size)
+    cursor.at -= 1
+    corrupt(cursor, f"no value begins with 0x{tag:02x}")
+
+
+cdef tuple decode_tuple(Cursor* cursor, int depth):
+    cdef Py_ssize_t i, size = take_count(cursor, 1)
+    cdef tuple value = PyTuple_New(size)
+    cdef object item
+    for i in range(size):
+        item = decode_value(cursor, depth + 1)
+        Py_INCREF(item)
+        PyTuple_SET_ITEM(value, i, item)
+    return value
+
+
+cdef list decode_list(Cursor* cursor, int depth):
+    cdef Py_ssize_t i, size = take_count(cursor, 1)
+    cdef list value = PyList_New(size)
+    cdef object item
+    for i in range(size):
+        item = decode_value(cursor, depth + 1)
+        Py_INCREF(item)
+        PyList_SET_ITEM(value, i, item)
+    return value
+
+
+cdef dict decode_dict(Cursor* cursor, int depth):
+    cdef Py_ssize_t _i, size = take_count(cursor, 2)
+    cdef dict value = new_dict(size)
+    cdef object key, item
+    for _i in range(size):
+        if PP_HAS_GIL and cursor.at < cursor.end and T_SHORT_STR < cursor.at[0] <= T_SHORT_STR + KEY_MAX:
+            key = decode_key(cursor)
+        else:
+            key = decode_other_key(cursor, depth)
+        item = decode_value(cursor, depth + 1)
+        PyDict_SetItem(value, key, item)
+    if len(value) != size:
+        corrupt(cursor, "a dict has a key twice")
+    return value
+
+
+cdef inline object decode_short_str(const unsigned char* source, size_t size):
+    cdef uint64_t word, bits = 0
+    cdef size_t i
+    if size < 8:  # PyUnicode_FromKindAndData knows the shared strings of one character
+        return PyUnicode_FromKindAndData(1, source, size)
+    for i in range(0, size - 8, 8):
+        memcpy(&word, source + i, 8)
+        bits |= word
+    memcpy(&word, source + size - 8, 8)
+    if (bits | word) & <uint64_t>0x8080808080808080ULL:
+        return PyUnicode_FromKindAndData(1, source, size)
+    value = PyUnicode_New(size, 127)
+    memcpy(PyUnicode_DATA(<PyObject*>value), source, size)
+    return value
+
+
+# The keys of records repeat from element to element. One shared str per key saves allocating and hashing
+# it each time, and in the receiver the memory, as pickle's memo does within one value.
+cdef PyObject* key_cache[1 << KEY_CACHE_BITS]
+
+
+cdef object decode_key(Cursor* cursor):
+    cdef size_t size = cursor.at[0] - T_SHORT_STR
+    cdef const unsigned char* source
+    cdef PyObject* cached
+    cdef PyObject** place
+    cdef uint64_t first = 0, last = 0
+    cursor.at += 1
+    source = take(cursor, size)
+    if size >= 8:
+        memcpy(&first, source, 8)
+        memcpy(&last, source + size - 8, 8)
+    elif size >= 4:
+        memcpy(&first, source, 4)
+        memcpy(&last, source + size - 4, 4)
+    else:
+        first = source[0]
+        last = (<uint64_t>source[size // 2] << 8) | source[size - 1]
+    first = (first ^ size) * <uint64_t>0x9E3779B97F4A7C15ULL
+    place = &key_cache[((first ^ last) * <uint64_t>0xD6E8FEB86659FD93ULL) >> (64 - KEY_CACHE_BITS)]
+    cached = place[0]
+    if (cached != NULL and <size_t>PyUnicode_GET_LENGTH(cached) == size
+            and memcmp(PyUnicode_DATA(cached), source, size) == 0):
+        return <object>cached
+    key = PyUnicode_FromKindAndData(1, source, size)
+    Py_INCREF(key)
+    place[0] = <PyObject*>key
+    Py_XDECREF(cached)
+    return key
+
+
+cdef object decode_other_key(Cursor* cursor, int depth):
+    key = decode_value(cursor, depth + 1)
+    try:
+        hash(key)
+    except TypeError:
+        corrupt(cursor, "a dict has a key that cannot be hashed")
+    return key
+
+
+cdef object decode_str(Cursor* cursor, int width, const unsigned char* source, size_t nbytes):
+    cdef size_t i, length = nbytes // width
+    cdef Py_UCS4 largest = 0
+    cdef uint16_t* ucs2
+    cdef uint32_t* ucs4
+    if nbytes % width:
+        corrupt(cursor, "a str ends within a character")
+    if width == 1:
+        return PyUnicode_FromKindAndData(1, source, length)
+    # PyUnicode_FromKindAndData wants aligned characters and believes any code point above U+FFFF.
+    value = PyUnicode_New(length, 0xFFFF if width == 2 else 0x10FFFF)
+    memcpy(PyUnicode_DATA(<PyObject*>value), source, nbytes)
+    if width == 2:
+        ucs2 = <uint16_t*>PyUnicode_DATA(<PyObject*>value)
+        for i in range(length):
+            largest = max(largest, <Py_UCS4>ucs2[i])
+    else:
+        ucs4 = <uint32_t*>PyUnicode_DATA(<PyObject*>value)
+        for i in range(length):
+            largest = max(largest, <Py_UCS4>ucs4[i])
+    if largest > 0x10FFFF or largest < (0x100 if width == 2 else 0x10000):
+        corrupt(cursor, "a str has characters of another width")
+    return value
+
+
+cdef object copied_bytes(const unsigned char* source, size_t nbytes):
+    octets = PyBytes_FromStringAndSize(NULL, nbytes)
+    copy(PyBytes_AS_STRING(octets), source, nbytes)
+    return octets
+
+
+cdef object unpickle(Cursor* cursor):
+    cdef size_t _i, size, count = take_count(cursor, TABLE_ENTRY)
+    cdef const unsigned char* source
+    cdef unsigned char tag
+    cdef list buffers = []
+    for _i in range(count):
+        source = take_piece(cursor, &size)
+        if take(cursor, 1)[0]:
+            buffer = copied_bytes(source, size)
+        else:
+            buffer = PyByteArray_FromStringAndSize(NULL, size)
+            copy(PyByteArray_AS_STRING(buffer), source, size)
+        buffers.append(buffer)
+    tag = take(cursor, 1)[0]
+    if tag & ~<unsigned char>T_PIECE != T_BYTES:
+        corrupt(cursor, "a pickle stream should begin here")
+    source = take_octets(cursor, tag, &size)
+    expect_end(cursor)
+    if size < VIEW_MIN:
+        stream = PyBytes_FromStringAndSize(<char*>source, size)
+    else:  # the unpickler drops the view before it returns
+        stream = PyMemoryView_FromMemory(<char*>source, size, PyBUF_READ)
+    if count:
+        return pickle_loads(stream, buffers=buffers)
+    return pickle_loads(stream)
+
+
+cdef inline const unsigned char* take(Cursor* cursor, size_t nbytes) except NULL:
+    cdef const unsigned char* source = cursor.at
+    if <size_t>(cursor.end - source) < nbytes:
+        too_short(cursor, nbytes, "bytes")
+    cursor.at = source + nbytes
+    return source
+
+
+cdef inline size_t take_size(Cursor* cursor) except? <size_t>-1:
+    cdef size_t size = 0
+    cdef int shift = 0
+    cdef unsigned char octet
+    while True:
+        octet = take(cursor, 1)[0]
+        size |= <size_t>(octet & 0x7F) << shift
+        if octet < 0x80:
+            return size
+        shift += 7
+        if shift >= 8 * <int>sizeof(size_t) - 1:
+            corrupt(cursor, "a size has too many digits")
+
+
+# A count is believed only as far as the payload could hold so many: nothing huge is allocated for it.
+cdef inline size_t take_count(Cursor* cursor, size_t nbytes_each) except? <size_t>-1:
+    cdef size_t count = take_size(cursor)
+    if count > <size_t>(cursor.end - cursor.at) // nbytes_each:
+        too_short(cursor, count, "items")
+    return count
+
+
+cdef inline const unsigned char* take_octets(Cursor* cursor, unsigned char tag, size_t* nbytes) except NULL:
+    if tag & T_PIECE:
+        return take_piece(cursor, nbytes)
+    nbytes[0] = take_size(cursor)
+    return take(cursor, nbytes[0])
+
+
+cdef const unsigned char* take_piece(Cursor* cursor, size_t* nbytes) except NULL:
+    cdef uint64_t[2] field
+    cdef uint64_t size = cursor.end - cursor.start
+    memcpy(field, take(cursor, 16), 16)
+    if cursor.pieces == 0:
+        cursor.pieces = cursor.reached = field[0]
+    if field[0] == 0 or field[0] > size or field[1] > size - field[0] or field[0] != aligned(cursor.reached):
+        corrupt(cursor, f"no piece of {field[1]} bytes lies at {field[0]}")
+    cursor.reached = field[0] + field[1]
+    nbytes[0] = field[1]
+    return cursor.start + field[0]
+
+
+cdef inline int expect_end(Cursor* cursor) except -1:
+    cdef size_t head = cursor.at - cursor.start
+    cdef size_t nbytes = cursor.end - cursor.start
+    if cursor.pieces == 0:
+        if head != nbytes:
+            corrupt(cursor, "the value ends here, the payload does not")
+    elif aligned(head) != cursor.pieces or cursor.reached != nbytes:
+        corrupt(cursor, "its pieces do not fill what follows")
+    return 0
+
+
+cdef int too_short(Cursor* cursor, size_t count, str what) except -1:
+    corrupt(cursor, f"{count} {what} should follow")
+
+
+cdef int corrupt(Cursor* cursor, str what) except -1:
+    cdef size_t nbytes = cursor.end - cursor.start
+    cdef size_t place = cursor.at - cursor.start
+    raise CorruptElement(f"payload of {nbytes} bytes is malformed at byte {place}: {what}")
+
+
+def decode(bytes payload not None):
+    """Decode the payload of one element.
+
+    Args:
+        payload: What encode returned.
+
+    Returns:
+        The value. Out-of-band buffers are fresh memory, writable unless they were read-only.
+
+    Raises:
+        CorruptElement: The payload is not one that encode writes.
+        Exception: Whatever unpickling the value raises.
+
+    Example:
+        >>> from pypeln._core.codec import decode, encode
+        >>> decode(encode({"a": 1.5}))
+        {'a': 1.5}
+    """
+    return decode_payload(<const unsigned char*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))

@@ -1,0 +1,54 @@
+"""One Python value -> one payload."""
+from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
+
+
+cdef struct Piece:               # bytes that are copied straight from their owner into the payload
+    const unsigned char* source  # kept alive by Encoder.held
+    uint64_t nbytes
+    uint64_t offset              # from the start of the payload, a multiple of 64
+    size_t field                 # where in the head this offset is written
+
+
+cdef class Encoder:
+    """Encodes values, one after the other. One per port; belongs to one thread.
+
+    encode(value), then write_to(destination of `total` bytes), then clear() if total != nbytes.
+    What encode raises is what pickle raised, or MemoryError; the encoder is usable again afterwards.
+    """
+    cdef unsigned char* data     # the head: all of the payload but its pieces
+    cdef size_t nbytes           # bytes in data
+    cdef size_t total            # payload bytes altogether; == nbytes when there are no pieces
+    cdef size_t capacity         # bytes allocated at data
+    cdef Piece* pieces
+    cdef size_t npieces
+    cdef size_t piece_capacity
+    cdef list held               # owners of the pieces' bytes
+    cdef size_t repeated         # bytes written more than once as far as reference counts can tell
+    cdef PyObject* seen[16]      # mutable containers that may be met again; compared, never followed
+    cdef int nseen
+
+    cdef int encode(self, object value) except -1
+    # Lays out `total` bytes. Releases the GIL while it copies when they are many.
+    cdef void write_to(self, unsigned char* destination) noexcept
+    # The same, for callers that hold no GIL: nothing but C fields and the held bytes is touched.
+    cdef void write_to_nogil(self, unsigned char* destination) noexcept nogil
+    # Drops the held owners (an exported bytearray cannot be resized until then) and shrinks a huge head.
+    cdef void clear(self)
+
+    cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1
+    cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1
+    cdef int _list(self, list value, int depth) except -1
+    cdef int _dict(self, dict value, int depth) except -1
+    cdef int _int(self, PyObject* value) except -1
+    cdef int _str(self, PyObject* value, bint single) except -1
+    cdef int _octets(self, PyObject* owner, int tag, const void* source, size_t nbytes, bint single) except -1
+    cdef int _pickle(self, object value) except -1
+    cdef int _size(self, int tag, size_t size) except -1
+    cdef int _piece(self, object owner, const void* source, size_t nbytes) except -1
+    cdef bint _may_be_met_again(self, PyObject* container) noexcept
+    cdef bint _repeats_too_much(self, size_t nbytes) noexcept
+    cdef unsigned char* _room(self, size_t nbytes) except NULL
+    cdef int _grow(self, size_t nbytes) except -1
+    cdef void _forget(self)
+    cdef void _place_pieces(self) noexcept

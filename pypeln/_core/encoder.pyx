@@ -1,0 +1,444 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: auto_pickle=False
+# cython: freethreading_compatible=True
+"""Encodes values as payloads (payload.pxd has the layout).
+
+Only the exact built-in types are written natively, because pickling one int costs ten times as much as
+handing it over. A value goes to pickle *as a whole* when it holds anything else, nests deeper than
+MAX_DEPTH, or holds one mutable container twice, whose identity only pickle's memo keeps.
+"""
+cimport cython
+from cpython.buffer cimport Py_buffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
+from cpython.object cimport PyObject, PyTypeObject
+from libc.stdint cimport int8_t, int16_t, int32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from pypeln._core.payload cimport *
+
+from pickle import dumps as pickle_dumps
+
+
+# Declared here for PyObject *: Cython's own declarations take `object`, which would count references
+# to every element of a container twice.
+cdef extern from "Python.h":
+    """
+    #if PY_VERSION_HEX < 0x030C0000
+    #define PP_UNICODE_READY(value) PyUnicode_READY(value)
+    #else
+    #define PP_UNICODE_READY(value) 0
+    #endif
+
+    /* Where the low bytes of a long long begin. */
+    #if PY_BIG_ENDIAN
+    #define PP_LOW_BYTES(nbytes) (sizeof(long long) - (nbytes))
+    #else
+    #define PP_LOW_BYTES(nbytes) 0
+    #endif
+    """
+    size_t PP_LOW_BYTES(size_t nbytes)
+    int PP_UNICODE_READY(PyObject* value) except -1
+    PyTypeObject PyLong_Type, PyFloat_Type, PyUnicode_Type, PyBytes_Type
+    PyTypeObject PyTuple_Type, PyList_Type, PyDict_Type
+    PyObject* Py_None
+    PyObject* Py_True
+    PyObject* Py_False
+    PyTypeObject* Py_TYPE(PyObject* value)
+    Py_ssize_t Py_REFCNT(PyObject* value)
+    long long PyLong_AsLongLongAndOverflow(PyObject* value, int* overflow) except? -1
+    double PyFloat_AS_DOUBLE(PyObject* value)
+    Py_ssize_t Bytes_GET_SIZE "PyBytes_GET_SIZE" (PyObject* value)
+    char* Bytes_AS_STRING "PyBytes_AS_STRING" (PyObject* value)
+    int PyUnicode_KIND(PyObject* value)
+    void* PyUnicode_DATA(PyObject* value)
+    Py_ssize_t PyUnicode_GET_LENGTH(PyObject* value)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject* value)
+    PyObject* PyTuple_GET_ITEM(PyObject* value, Py_ssize_t i)
+    Py_ssize_t PyList_GET_SIZE(PyObject* value)
+    PyObject* PyList_GET_ITEM(PyObject* value, Py_ssize_t i)
+    Py_ssize_t PyDict_Size(PyObject* value)
+    bint PyDict_Next(PyObject* value, Py_ssize_t* position, PyObject** key, PyObject** item)
+
+
+cdef enum:
+    NATIVE = 0  # what Encoder._native found
+    NOT_NATIVE = 1
+
+    SEEN_MAX = 16  # as long as Encoder.seen
+
+    # Copying 2 KiB twice costs less than the book-keeping of a piece; above it the second copy shows.
+    PIECE_MIN = 2048
+
+    # Pickle writes a str, bytes or tuple that occurs many times once. Written natively, a few shared
+    # tuples of tuples can grow without bound; what may be such a repetition is counted, and past this
+    # much the value goes to pickle. So a payload never exceeds the value's own size by more.
+    REPEATED_MAX = 65536
+
+    HEAD_FIRST = 256
+    HEAD_KEPT = 1048576  # clear() frees a larger head
+
+
+cdef inline void put(unsigned char* room, unsigned char tag, const void* number, size_t nbytes) noexcept:
+    room[0] = tag
+    memcpy(room + 1, <const unsigned char*>number + PP_LOW_BYTES(nbytes), nbytes)
+
+
+@cython.freelist(4)
+cdef class BufferSink:
+    """The buffer_callback of one pickling: keeps the large buffers, leaves the small ones in band."""
+    cdef list views  # None as long as there are none
+
+    def __call__(self, buffer):
+        view = buffer.raw()
+        if PyMemoryView_GET_BUFFER(view).len < PIECE_MIN:
+            return True
+        if self.views is None:
+            self.views = []
+        self.views.append(view)
+        return False
+
+
+@cython.final
+cdef class Encoder:
+    def __cinit__(self):
+        self.held = []
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.data)
+        PyMem_RawFree(self.pieces)
+
+    def to_bytes(self, value):
+        """Encode a value and return its payload.
+
+        Args:
+            value: Any picklable object.
+
+        Returns:
+            The payload as bytes, independent of later changes to the value.
+
+        Raises:
+            Exception: Whatever pickling the value raises.
+
+        Example:
+            >>> from pypeln._core.codec import Encoder, decode
+            >>> decode(Encoder().to_bytes((1, "a")))
+            (1, 'a')
+        """
+        self.encode(value)
+        payload = PyBytes_FromStringAndSize(NULL, self.total)
+        self.write_to(<unsigned char*>PyBytes_AS_STRING(payload))
+        self.clear()
+        return payload
+
+    cdef int encode(self, object value) except -1:
+        cdef int found
+        self._forget()
+        found = self._native(<PyObject*>value, 0, True, True)
+        if found != NATIVE:
+            self._forget()
+            self._pickle(value)
+        if self.npieces:
+            self._place_pieces()
+        else:
+            self.total = self.nbytes
+        return 0
+
+    cdef void write_to(self, unsigned char* destination) noexcept:
+        if self.total < COPY_WITHOUT_GIL:
+            self.write_to_nogil(destination)
+        else:
+            with nogil:
+                self.write_to_nogil(destination)
+
+    cdef void write_to_nogil(self, unsigned char* destination) noexcept nogil:
+        cdef size_t i, end = self.nbytes
+        cdef Piece* piece
+        memcpy(destination, self.data, end)
+        for i in range(self.npieces):
+            piece = &self.pieces[i]
+            # Gaps are zeroed: what stood in a reused block before is nobody else's business.
+            memset(destination + end, 0, piece.offset - end)
+            memcpy(destination + piece.offset, piece.source, piece.nbytes)
+            end = piece.offset + piece.nbytes
+
+    cdef void clear(self):
+        self._forget()
+        if self.capacity > HEAD_KEPT:
+            PyMem_RawFree(self.data)
+            self.data = NULL
+            self.capacity = 0
+
+    # ---- what is native
+
+    # single: nobody but the container refers to the value. once: the containers above it, up to the
+    # nearest mutable one, are single too. Both are judged before this code takes references of its own.
+    cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1:
+        cdef PyTypeObject* kind = Py_TYPE(value)
+        cdef double real
+        cdef unsigned char* room
+        if kind == &PyLong_Type:
+            return self._int(value)
+        if kind == &PyUnicode_Type:
+            return self._str(value, single)
+        if kind == &PyFloat_Type:
+            real = PyFloat_AS_DOUBLE(value)
+            room = self._room(9)
+            room[0] = T_FLOAT
+            memcpy(room + 1, &real, 8)
+            self.nbytes += 9
+            return NATIVE
+        if value == Py_None or value == Py_True or value == Py_False:
+            self._room(1)[0] = T_NONE if value == Py_None else T_TRUE if value == Py_True else T_FALSE
+            self.nbytes += 1
+            return NATIVE
+        if kind == &PyBytes_Type:
+            return self._octets(value, T_BYTES, Bytes_AS_STRING(value), Bytes_GET_SIZE(value), single)
+        if depth == MAX_DEPTH:
+            return NOT_NATIVE
+        if kind == &PyTuple_Type:
+            return self._tuple(value, depth, single, once)
+        if kind == &PyDict_Type or kind == &PyList_Type:
+            # The outermost container has callers' references as well, so its count says nothing.
+            if not (single and once and depth > 0) and self._may_be_met_again(value):
+                return NOT_NATIVE
+            if kind == &PyDict_Type:
+                return self._dict(<dict>value, depth)
+            return self._list(<list>value, depth)
+        return NOT_NATIVE
+
+    cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1:
+        cdef Py_ssize_t i, size = PyTuple_GET_SIZE(value)
+        cdef size_t start = self.nbytes
+        cdef PyObject* item
+        once = once and single
+        self._size(T_TUPLE, size)
+        for i in range(size):
+            item = PyTuple_GET_ITEM(value, i)
+            if self._native(item, depth + 1, Py_REFCNT(item) == 1, once) != NATIVE:
+                return NOT_NATIVE
+        if not single and self._repeats_too_much(self.nbytes - start):
+            return NOT_NATIVE
+        return NATIVE
+
+    # No Python code runs while a container is walked, with two exceptions: the allocations of _int may
+    # start the garbage collector (up to CPython 3.11) and a nested critical section may let another
+    # thread in (free-threaded builds). Hence the references to items and the counting.
+    cdef int _list(self, list value, int depth) except -1:
+        cdef Py_ssize_t i = 0, size
+        cdef bint single
+        cdef object item
+        with cython.critical_section(value):
+            size = PyList_GET_SIZE(<PyObject*>value)
+            self._size(T_LIST, size)
+            while i < size and i < PyList_GET_SIZE(<PyObject*>value):
+                single = Py_REFCNT(PyList_GET_ITEM(<PyObject*>value, i)) == 1
+                item = <object>PyList_GET_ITEM(<PyObject*>value, i)
+                if self._native(<PyObject*>item, depth + 1, single, True) != NATIVE:
+                    return NOT_NATIVE
+                i += 1
+            return NATIVE if i == size == PyList_GET_SIZE(<PyObject*>value) else NOT_NATIVE
+
+    cdef int _dict(self, dict value, int depth) except -1:
+        cdef Py_ssize_t position = 0, met = 0, size
+        cdef bint single_key, single_item
+        cdef object key, item
+        cdef PyObject* key_pointer
+        cdef PyObject* item_pointer
+        with cython.critical_section(value):
+            size = PyDict_Size(<PyObject*>value)
+            self._size(T_DICT, size)
+            while PyDict_Next(<PyObject*>value, &position, &key_pointer, &item_pointer):
+                met += 1
+                single_key = Py_REFCNT(key_pointer) == 1
+                single_item = Py_REFCNT(item_pointer) == 1
+                key = <object>key_pointer
+                item = <object>item_pointer
+                if self._native(<PyObject*>key, depth + 1, single_key, True) != NATIVE:
+                    return NOT_NATIVE
+                if self._native(<PyObject*>item, depth + 1, single_item, True) != NATIVE:
+                    return NOT_NATIVE
+            return NATIVE if met == size else NOT_NATIVE
+
+    cdef int _int(self, PyObject* value) except -1:
+        cdef int overflow = 0
+        cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
+        cdef unsigned char* room = self._room(9)
+        if overflow:
+            octets = (<object>value).to_bytes((<object>value).bit_length() // 8 + 1, "little", signed=True)
+            self._size(T_BIG_INT, PyBytes_GET_SIZE(octets))
+            memcpy(self._room(PyBytes_GET_SIZE(octets)), PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets))
+            self.nbytes += PyBytes_GET_SIZE(octets)
+        elif SHORT_INT_MIN <= number <= SHORT_INT_MAX:
+            room[0] = <unsigned char>(T_SHORT_INT + (number - SHORT_INT_MIN))
+            self.nbytes += 1
+        elif number == <int8_t>number:
+            room[0] = T_INT8
+            room[1] = <unsigned char>number
+            self.nbytes += 2
+        elif number == <int16_t>number:
+            put(room, T_INT16, &number, 2)
+            self.nbytes += 3
+        elif number == <int32_t>number:
+            put(room, T_INT32, &number, 4)
+            self.nbytes += 5
+        else:
+            put(room, T_INT64, &number, 8)
+            self.nbytes += 9
+        return NATIVE
+
+    cdef int _str(self, PyObject* value, bint single) except -1:
+        cdef int width
+        cdef size_t length
+        cdef unsigned char* room
+        PP_UNICODE_READY(value)
+        width = PyUnicode_KIND(value)
+        length = PyUnicode_GET_LENGTH(value)
+        if width != 1 or length > SHORT_STR_MAX:
+            return self._octets(
+                value, T_STR1 + width // 2, PyUnicode_DATA(value), length * width, single)
+        if not single and self._repeats_too_much(length):
+            return NOT_NATIVE
+        room = self._room(1 + length)
+        room[0] = <unsigned char>(T_SHORT_STR + length)
+        memcpy(room + 1, PyUnicode_DATA(value), length)
+        self.nbytes += 1 + length
+        return NATIVE
+
+    cdef int _octets(
+        self, PyObject* owner, int tag, const void* source, size_t nbytes, bint single
+    ) except -1:
+        if not single and self._repeats_too_much(nbytes):
+            return NOT_NATIVE
+        if nbytes < PIECE_MIN:
+            self._size(tag, nbytes)
+            memcpy(self._room(nbytes), source, nbytes)
+            self.nbytes += nbytes
+        else:
+            self._room(1)[0] = <unsigned char>(tag | T_PIECE)
+            self.nbytes += 1
+            self._piece(<object>owner, source, nbytes)
+        return NATIVE
+
+    # ---- everything else
+
+    cdef int _pickle(self, object value) except -1:
+        # What pickling runs may come back to this very encoder (a __reduce__ that puts an element):
+        # nothing is written before it has returned.
+        cdef BufferSink sink = BufferSink()
+        cdef Py_buffer* buffer
+        stream = pickle_dumps(value, 5, buffer_callback=sink)
+        self._forget()
+        self._size(T_PICKLE, 0 if sink.views is None else len(sink.views))
+        if sink.views is not None:
+            for view in sink.views:
+                buffer = PyMemoryView_GET_BUFFER(view)
+                self._piece(view, buffer.buf, buffer.len)
+                self._room(1)[0] = buffer.readonly != 0
+                self.nbytes += 1
+        self._octets(<PyObject*>stream, T_BYTES, PyBytes_AS_STRING(stream), PyBytes_GET_SIZE(stream), True)
+        return 0
+
+    # ---- the head and its pieces
+
+    cdef int _size(self, int tag, size_t size) except -1:
+        cdef unsigned char* room = self._room(11)
+        cdef unsigned char* end = room + 1
+        room[0] = <unsigned char>tag
+        while size >= 0x80:
+            end[0] = <unsigned char>(size | 0x80)
+            end += 1
+            size >>= 7
+        end[0] = <unsigned char>size
+        self.nbytes += end + 1 - room
+        return 0
+
+    cdef int _piece(self, object owner, const void* source, size_t nbytes) except -1:
+        cdef unsigned char* room = self._room(16)
+        cdef size_t capacity
+        cdef void* pieces
+        cdef uint64_t size = nbytes
+        if self.npieces == self.piece_capacity:
+            capacity = max(<size_t>8, 2 * self.piece_capacity)
+            pieces = PyMem_RawRealloc(self.pieces, capacity * sizeof(Piece))
+            if pieces == NULL:
+                raise MemoryError(f"no memory to encode an element with more than {self.npieces} large parts")
+            self.pieces = <Piece*>pieces
+            self.piece_capacity = capacity
+        self.held.append(owner)
+        self.pieces[self.npieces] = Piece(<const unsigned char*>source, nbytes, 0, self.nbytes)
+        self.npieces += 1
+        memcpy(room + 8, &size, 8)
+        self.nbytes += 16
+        return 0
+
+    cdef void _place_pieces(self) noexcept:
+        cdef uint64_t offset
+        cdef size_t i
+        self.total = self.nbytes
+        for i in range(self.npieces):
+            offset = aligned(self.total)
+            self.pieces[i].offset = offset
+            memcpy(self.data + self.pieces[i].field, &offset, 8)
+            self.total = offset + self.pieces[i].nbytes
+
+    cdef bint _may_be_met_again(self, PyObject* container) noexcept:
+        cdef int i
+        for i in range(self.nseen):
+            if self.seen[i] == container:
+                return True
+        if self.nseen == SEEN_MAX:
+            return True
+        self.seen[self.nseen] = container
+        self.nseen += 1
+        return False
+
+    cdef bint _repeats_too_much(self, size_t nbytes) noexcept:
+        # A reference takes eight bytes in the container already.
+        if nbytes > 8:
+            self.repeated += nbytes - 8
+        return self.repeated > REPEATED_MAX
+
+    cdef inline unsigned char* _room(self, size_t nbytes) except NULL:
+        if self.capacity - self.nbytes < nbytes:
+            self._grow(nbytes)
+        return self.data + self.nbytes
+
+    cdef int _grow(self, size_t nbytes) except -1:
+        cdef size_t capacity = max(<size_t>HEAD_FIRST, 2 * self.capacity, self.nbytes + nbytes)
+        cdef void* data = PyMem_RawRealloc(self.data, capacity)
+        if data == NULL:
+            raise MemoryError(f"no memory to encode an element of more than {self.nbytes} bytes")
+        self.data = <unsigned char*>data
+        self.capacity = capacity
+        return 0
+
+    cdef inline void _forget(self):
+        self.nbytes = self.total = 0
+        self.nseen = 0
+        self.repeated = 0
+        if self.npieces:
+            self.npieces = 0
+            # Dropping an owner may run code that uses this encoder: it must find it empty.
+            self.held, _owners = [], self.held
+
+
+def encode(value):
+    """Encode a value and return its payload, as Encoder.to_bytes of a fresh encoder does.
+
+    Args:
+        value: Any picklable object.
+
+    Returns:
+        The payload as bytes.
+
+    Raises:
+        Exception: Whatever pickling the value raises.
+
+    Example:
+        >>> from pypeln._core.codec import encode
+        >>> len(encode(7))
+        1
+    """
+    return Encoder().to_bytes(value)

@@ -1,0 +1,253 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""Memory that the parts of a run share: segments, and what lies in them beside the queues.
+
+`Segment` is anonymous shared memory. `Ledger` is the table of leases, one per worker: what it has in hand, since
+when, and how the elements before ended. `Window` keeps sources from running away from an `ordered` stage. Ledger and Window lie in a
+segment when processes take part in the run, and on the heap otherwise.
+"""
+
+from libc.errno cimport errno
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from cpython.exc cimport PyErr_CheckSignals
+
+from pypeln._core.c cimport (
+    PP_ABORTED, PP_BLOCK, PP_CORRUPT, PP_END, PP_INLINE, PP_MAX_DEPTH, PP_NOMEM, PP_OBJECT, PP_OK, PP_OUT_SHIFT,
+    load32, load64, pp_lease, pp_now_ns, pp_segment_close, pp_segment_create, pp_segment_open,
+    pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance, pp_window_wait, store32,
+    store64,
+)
+
+import os
+
+
+class RunAborted(BaseException):
+    """Raised inside workers when their run ends early. Never reaches the user."""
+
+
+class CorruptMemory(RuntimeError):
+    """Shared memory holds what no participant writes."""
+
+
+cdef class Segment:
+    """Anonymous shared memory, all zeros at first, gone with its last holder.
+
+    Args:
+        nbytes: Size in bytes; rounded up to whole pages.
+        fd: Descriptor of an existing segment to map, which this object takes over; -1 creates a new one.
+
+    Raises:
+        MemoryError: The system has no such amount.
+    """
+
+    def __cinit__(self, uint64_t nbytes, int fd=-1):
+        cdef int rc
+        self.segment.base = NULL
+        self.segment.fd = -1
+        if fd < 0:
+            rc = pp_segment_create(&self.segment, nbytes)
+        else:
+            rc = pp_segment_open(&self.segment, fd, nbytes)
+        if rc == PP_NOMEM:
+            raise MemoryError(f"cannot map {nbytes} bytes of shared memory")
+        if rc == PP_CORRUPT:
+            raise CorruptMemory(f"the segment is smaller than {nbytes} bytes")
+        if rc != PP_OK:
+            raise OSError(errno, f"cannot create a shared memory segment: {os.strerror(errno)}")
+
+    def reserve(self, uint64_t offset, uint64_t nbytes):
+        """Have the system commit the pages of a part now, so that using them cannot fail later.
+
+        Raises:
+            MemoryError: There is not that much memory left for this process.
+        """
+        cdef int rc
+        with nogil:
+            rc = pp_segment_reserve(&self.segment, offset, nbytes)
+        if rc != PP_OK:
+            raise MemoryError(f"cannot reserve {nbytes} bytes of shared memory: {os.strerror(errno)}")
+
+    @property
+    def fd(self) -> int:
+        """What other processes map it by."""
+        return self.segment.fd
+
+    @property
+    def nbytes(self) -> int:
+        return self.segment.nbytes
+
+    def __dealloc__(self):
+        pp_segment_close(&self.segment)
+
+
+cdef class Ledger:
+    """The leases of a run's workers.
+
+    Args:
+        workers: How many.
+        segment: Where they lie, for processes; None puts them on the heap.
+        offset: In the segment, a multiple of 64.
+    """
+
+    def __cinit__(self, Py_ssize_t workers, Segment segment=None, uint64_t offset=0):
+        self.workers = workers
+        self.segment = segment
+        if segment is None:
+            self.leases = <pp_lease *>calloc(workers if workers else 1, sizeof(pp_lease))
+            if self.leases == NULL:
+                raise MemoryError
+        else:
+            if offset + workers * sizeof(pp_lease) > segment.segment.nbytes:
+                raise CorruptMemory("the ledger reaches beyond its segment")
+            self.leases = <pp_lease *>(segment.segment.base + offset)
+
+    @staticmethod
+    def nbytes(Py_ssize_t workers) -> int:
+        """Bytes that so many leases take."""
+        return workers * sizeof(pp_lease)
+
+    cdef pp_lease *at(self, Py_ssize_t worker) except NULL:
+        if worker < 0 or worker >= self.workers:
+            raise IndexError(worker)
+        return &self.leases[worker]
+
+    def counts(self, Py_ssize_t worker) -> dict:
+        """How this worker's elements have ended so far."""
+        cdef pp_lease *lease = self.at(worker)
+        return {
+            "taken": load64(&lease.taken),
+            "emitted": load64(&lease.emitted),
+            "filtered": load64(&lease.filtered),
+            "failed": load64(&lease.failed),
+            "timed_out": load64(&lease.timed_out),
+            "lost": load64(&lease.lost),
+            "sent": load64(&lease.sent),
+            "restarts": load64(&lease.restarts),
+        }
+
+    def add(self, Py_ssize_t worker, str name, uint64_t count=1):
+        """Count, on behalf of a worker that is not native or not alive."""
+        cdef pp_lease *lease = self.at(worker)
+        if name == "taken":
+            store64(&lease.taken, load64(&lease.taken) + count)
+        elif name == "emitted":
+            store64(&lease.emitted, load64(&lease.emitted) + count)
+        elif name == "filtered":
+            store64(&lease.filtered, load64(&lease.filtered) + count)
+        elif name == "failed":
+            store64(&lease.failed, load64(&lease.failed) + count)
+        elif name == "timed_out":
+            store64(&lease.timed_out, load64(&lease.timed_out) + count)
+        elif name == "lost":
+            store64(&lease.lost, load64(&lease.lost) + count)
+        elif name == "sent":
+            store64(&lease.sent, load64(&lease.sent) + count)
+        elif name == "restarts":
+            store64(&lease.restarts, load64(&lease.restarts) + count)
+        else:
+            raise KeyError(name)
+
+    def state(self, Py_ssize_t worker) -> int:
+        """0 starting, 1 waiting, 2 working, 3 finished."""
+        return load32(&self.at(worker).state)
+
+    def set_state(self, Py_ssize_t worker, int state):
+        store32(&self.at(worker).state, state)
+
+    def busy_s(self, Py_ssize_t worker) -> float:
+        """Seconds that f has been running with the element in hand; 0.0 while it is not."""
+        cdef uint64_t started = load64(&self.at(worker).started_ns)
+        cdef uint64_t now = pp_now_ns()
+        return 0.0 if started == 0 or now < started else (now - started) * 1e-9
+
+    def stop_clock(self, Py_ssize_t worker):
+        """f is not running any more: its worker is dead."""
+        store64(&self.at(worker).started_ns, 0)
+
+    def has_element(self, Py_ssize_t worker) -> bool:
+        """Whether the worker has taken an element that it has not answered for."""
+        return load64(&self.at(worker).in_hand) != 0
+
+    def emitted_of_element(self, Py_ssize_t worker) -> int:
+        """How many outputs of the element in hand are out."""
+        return load64(&self.at(worker).out) >> PP_OUT_SHIFT
+
+    def publishing_to(self, Py_ssize_t worker) -> int:
+        """Which of its outlets the worker was publishing to last."""
+        return load64(&self.at(worker).out_ring)
+
+    def started_ns(self, Py_ssize_t worker) -> int:
+        """When f began with the element in hand, on the monotonic clock; 0 while it is not running."""
+        return load64(&self.at(worker).started_ns)
+
+    def set_fate(self, Py_ssize_t worker, int fate):
+        """Tell the replacement of a dead worker what became of the element in its lease."""
+        store32(&self.at(worker).fate, fate)
+
+    def __dealloc__(self):
+        if self.segment is None:
+            free(self.leases)
+
+
+cdef class Window:
+    """How far a source may be ahead of an `ordered` stage.
+
+    Args:
+        span: Source positions; None opens a window that another process made.
+        segment: Where it lies, for processes; None puts it on the heap.
+        offset: In the segment, a multiple of 128.
+        bell: Rung for a source in an event loop; -1 when there is none.
+    """
+
+    def __cinit__(self, object span, Segment segment=None, uint64_t offset=0, int bell=-1):
+        self.segment = segment
+        self.bell = bell
+        if segment is None:
+            self.window = <pp_window *>calloc(1, sizeof(pp_window))
+            if self.window == NULL:
+                raise MemoryError
+        else:
+            if offset + sizeof(pp_window) > segment.segment.nbytes:
+                raise CorruptMemory("the window reaches beyond its segment")
+            self.window = <pp_window *>(segment.segment.base + offset)
+        if span is not None:
+            self.window.span = span
+            self.window.spot.shared = segment is not None
+
+    @staticmethod
+    def nbytes() -> int:
+        """Bytes that a window takes."""
+        return sizeof(pp_window)
+
+    def admit(self, uint64_t position) -> bool:
+        """Whether the source may send the element at this position now."""
+        return pp_window_admits(self.window, position)
+
+    def wait(self, uint64_t position):
+        """Wait until it may. Raises RunAborted."""
+        cdef int rc = PP_OK
+        while not pp_window_admits(self.window, position):
+            with nogil:
+                rc = pp_window_wait(self.window, position, 100000000)
+            PyErr_CheckSignals()
+            if rc == PP_ABORTED:
+                raise RunAborted
+
+    def advance(self, uint64_t floor, bint pressed):
+        """Every position below floor has been released."""
+        pp_window_advance(self.window, floor, pressed, self.bell)
+
+    def arm(self):
+        """Ask that the bell be rung at the next move. Then look again before waiting for it."""
+        pp_spot_arm(&self.window.spot)
+
+    def abort(self):
+        """Wake the sources for good."""
+        store32(&self.window.aborted, 1)
+        pp_spot_wake_all(&self.window.spot, self.bell)
+
+    def __dealloc__(self):
+        if self.segment is None:
+            free(self.window)

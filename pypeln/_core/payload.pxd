@@ -1,0 +1,55 @@
+"""How an element lies in a payload; what encoder and decoder agree on.
+
+A payload is a head and, for what is large, pieces behind it, each aligned to 64 bytes from the start
+of the payload. The head is one value:
+
+    0x80..0xFF            an int from -16 to 111
+    0x40..0x7F            a str of 0 to 63 characters below U+0100, one byte each
+    tag                   None, True, False
+    tag number            INT8 INT16 INT32 INT64 FLOAT
+    tag size bytes        BYTES, STR1 STR2 STR4 (raw PEP 393 kinds: lone surrogates need no special
+                          case), BIG_INT (two's complement)
+    tag|0x20 offset size  the same of BYTES and STR*, the bytes being a piece
+    tag size values       TUPLE LIST DICT (key, value, key, value, ...)
+    PICKLE ...            count, a table of (offset, nbytes, readonly) for the out-of-band buffers of
+                          pickle protocol 5, the pickle stream as BYTES. Only at the start.
+
+Numbers are in the machine's own byte order, sizes are LEB128, offsets and table fields 64 bits. Both
+ends are processes of one run, so a payload is never stored and has no version.
+"""
+
+cdef enum:
+    T_NONE = 0x01  # 0 is no tag: zeroed memory is not an element
+    T_TRUE = 0x02
+    T_FALSE = 0x03
+    T_INT8 = 0x04
+    T_INT16 = 0x05
+    T_INT32 = 0x06
+    T_INT64 = 0x07
+    T_FLOAT = 0x08
+    T_TUPLE = 0x09
+    T_LIST = 0x0A
+    T_DICT = 0x0B
+    T_PICKLE = 0x0C
+    T_BIG_INT = 0x0D
+    T_BYTES = 0x10
+    T_STR1 = 0x11
+    T_STR2 = 0x12
+    T_STR4 = 0x13
+    T_PIECE = 0x20  # a flag
+    T_SHORT_STR = 0x40
+    T_SHORT_INT = 0x80
+
+    SHORT_STR_MAX = 63
+    SHORT_INT_MIN = -16
+    SHORT_INT_MAX = 111
+    MAX_DEPTH = 8     # containers within containers
+    ALIGNMENT = 64    # of pieces, a power of two
+    TABLE_ENTRY = 17  # bytes of one buffer's entry behind T_PICKLE
+
+    # Giving the GIL up and getting it back costs up to a switch interval when others compute.
+    COPY_WITHOUT_GIL = 1048576
+
+
+cdef inline size_t aligned(size_t nbytes) noexcept nogil:
+    return (nbytes + ALIGNMENT - 1) & ~<size_t>(ALIGNMENT - 1)

@@ -1,0 +1,39 @@
+"""The ends of a queue, for every kind of queue: see queue.pyx."""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from pypeln._core.c cimport PP_MAX_DEPTH, pp_head, pp_lease, pp_port, pp_slot
+
+cdef object EMPTY
+cdef object CLOSED
+cdef object END
+
+
+cdef class InPort:
+    cdef pp_port port
+    cdef pp_head head
+    cdef uint64_t extra[PP_MAX_DEPTH]
+    cdef readonly uint64_t count
+    cdef int bell
+    cdef bint foreign
+    cdef object fetch(self)
+    cdef object get(self)
+    cdef int pause(self, uint64_t timeout_ns) except -1
+    cpdef bint resume(self) except -1
+    cdef object leased(self)
+    cpdef done(self)
+
+
+cdef class OutPort:
+    cdef pp_port port
+    cdef int bell
+    cdef int load(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1
+    cdef int offer(self) except -1
+    cdef int unload(self) except -1
+    cdef int flush(self) except -1
+    cdef int send(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1
+    cdef int pause(self, uint64_t timeout_ns) except -1
+
+
+cdef int read_index(object index, uint64_t lane, pp_head *head, uint64_t *extra) except -1
+cdef tuple make_index(const pp_head *head, const uint64_t *extra)

@@ -1,0 +1,59 @@
+from typing import Any, Final
+
+EMPTY: Final[object]
+CLOSED: Final[object]
+END: Final[object]
+
+class InPort:
+    """The end of a queue that one worker takes from. Belongs to one thread."""
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        """element_index of what was taken last."""
+
+    @property
+    def lane(self) -> int:
+        """Lane of what was taken last."""
+
+    @property
+    def count(self) -> int:
+        """After END: how many children the element at `index` has."""
+
+    def take(self, timeout_s: float = ...) -> Any:
+        """Wait for the next element; END, CLOSED, or EMPTY once timeout_s has passed (negative: for ever)."""
+
+    def take_nowait(self) -> Any:
+        """The next element, or EMPTY, END, CLOSED. Raises RunAborted."""
+
+    def done(self) -> None:
+        """Answer for the element in hand: its lease ends. The next take does it too."""
+
+    def arm(self) -> bool:
+        """Ask that the bell be rung at the next change. True when there may be something already: look again first."""
+
+    def fileno(self) -> int:
+        """The bell: a descriptor that becomes readable when it rings (for event loops)."""
+
+class OutPort:
+    """The end of a queue that one worker puts into. Belongs to one thread."""
+
+    def put(self, value: Any, index: tuple[int, ...], lane: int = 0) -> None:
+        """Put an element, waiting for room. Raises RunAborted, or whatever encoding the value raises."""
+
+    def put_nowait(self, value: Any, index: tuple[int, ...], lane: int = 0) -> bool:
+        """Put an element if there is room; False when there is none."""
+
+    def put_end(self, index: tuple[int, ...], lane: int, count: int) -> None:
+        """Say that the element at index has count children, all told."""
+
+    def put_end_nowait(self, index: tuple[int, ...], lane: int, count: int) -> bool:
+        """The same, if there is room."""
+
+    def close(self) -> None:
+        """This producer is done. Idempotent."""
+
+    def arm(self) -> bool:
+        """Ask that the bell be rung when there is room. True when there may be room already."""
+
+    def fileno(self) -> int:
+        """The bell: a descriptor that becomes readable when it rings (for event loops)."""

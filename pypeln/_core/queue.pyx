@@ -1,0 +1,283 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""The contract of a queue: ports, through which one worker takes from it or puts into it.
+
+What differs between queues is how an element gets into a slot and out of it: `shared` encodes it into memory that
+processes share, `local` hands over a reference. All else is here: waiting without the GIL, signals, the index that travels with
+every element, and the doors for event loops.
+
+A port belongs to one thread.
+"""
+
+from libc.stdint cimport uint64_t
+
+from cpython.exc cimport PyErr_CheckSignals
+
+from pypeln._core.c cimport (
+    PP_ABORTED, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_now_ns, pp_push_close, pp_ring_count,
+    pp_ring_closed, pp_spot_arm, pp_wait_pop, pp_wait_push,
+)
+
+from pypeln._core.memory import RunAborted
+
+cdef uint64_t FOREVER = 1 << 62
+# How long a wait lasts before Python may look at signals that another thread received.
+cdef uint64_t LOOK_NS = 100_000_000
+
+
+cdef class _Mark:
+    """A word of the contract that no element can be mistaken for."""
+
+    cdef str name
+
+    def __init__(self, str name):
+        self.name = name
+
+    def __repr__(self):
+        return self.name
+
+    def __reduce__(self):
+        return self.name
+
+
+cdef object EMPTY = _Mark("EMPTY")
+cdef object CLOSED = _Mark("CLOSED")
+cdef object END = _Mark("END")
+globals().update(EMPTY=EMPTY, CLOSED=CLOSED, END=END)
+
+
+cdef tuple make_index(const pp_head *head, const uint64_t *extra):
+    cdef Py_ssize_t i
+    if head.depth <= 1:
+        return (head.index0,)
+    return (head.index0, *[extra[i] for i in range(head.depth - 1)])
+
+
+cdef int read_index(object index, uint64_t lane, pp_head *head, uint64_t *extra) except -1:
+    cdef Py_ssize_t depth = len(index)
+    cdef Py_ssize_t i
+    if depth < 1 or depth > PP_MAX_DEPTH:
+        raise ValueError(f"an element_index has 1 to {PP_MAX_DEPTH} dimensions, not {depth}: {index!r}")
+    head.depth = <unsigned char>depth
+    head.lane = <unsigned short>lane
+    head.index0 = index[0]
+    for i in range(depth - 1):
+        extra[i] = index[i + 1]
+    return 0
+
+
+cdef class InPort:
+    """The end of a queue that one worker takes from."""
+
+    def __cinit__(self):
+        self.bell = -1
+
+    cdef object fetch(self):
+        """The next element, or EMPTY, CLOSED, END, without waiting."""
+        raise NotImplementedError
+
+    cdef int pause(self, uint64_t timeout_ns) except -1:
+        """Wait until fetching again makes sense; PP_TIMEOUT when it did not come to that."""
+        cdef int rc
+        with nogil:
+            rc = pp_wait_pop(&self.port, timeout_ns)
+        PyErr_CheckSignals()
+        if rc == PP_ABORTED:
+            raise RunAborted
+        return rc
+
+    def disown(self):
+        """This is a forked copy of a process: the queue belongs to the original, and is not to be touched."""
+        self.foreign = True
+
+    cdef object get(self):
+        """The next element, or CLOSED or END, however long it takes."""
+        if self.foreign:
+            raise RunAborted
+        cdef object value = self.fetch()
+        while value is EMPTY:
+            self.pause(LOOK_NS)
+            value = self.fetch()
+        return value
+
+    def take(self, double timeout_s=-1.0):
+        """Wait for the next element; END, CLOSED, or EMPTY once timeout_s has passed (negative: for ever)."""
+        cdef uint64_t now, until
+        if timeout_s < 0 or self.foreign:
+            return self.get()
+        cdef object value = self.fetch()
+        if value is EMPTY:
+            now = pp_now_ns()
+            until = now + <uint64_t>(timeout_s * 1e9)
+            while value is EMPTY and now < until:
+                self.pause(min(until - now, LOOK_NS))
+                value = self.fetch()
+                now = pp_now_ns()
+        return value
+
+    def take_nowait(self):
+        """The next element, or EMPTY, END, CLOSED."""
+        return self.fetch()
+
+    cpdef bint resume(self) except -1:
+        """Load head and index of what a dead predecessor left in hand; False when that is nothing."""
+        return False
+
+    cdef object leased(self):
+        """After resume: the element itself."""
+        raise NotImplementedError
+
+    cpdef done(self):
+        """Answer for the element in hand. The next take does it too."""
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef object value = self.get()
+        if value is CLOSED:
+            raise StopIteration
+        return value
+
+    @property
+    def index(self):
+        """element_index of what was taken last."""
+        return make_index(&self.head, self.extra)
+
+    @property
+    def lane(self):
+        """Lane of what was taken last."""
+        return self.head.lane
+
+    @property
+    def depth(self):
+        """How many elements wait in the queue, more or less."""
+        return pp_ring_count(self.port.ring)
+
+    @property
+    def closed(self):
+        """Whether every producer has closed. Elements may still be waiting."""
+        return bool(pp_ring_closed(self.port.ring))
+
+    def connect(self, int bell, int other_bell):
+        """Say where the bells are: the one that rings for this side, and the other side's; -1 for none."""
+        self.bell = bell
+        self.port.bell = other_bell
+
+    def arm(self):
+        """Ask that the bell be rung at the next change. True when there may be something already: look again."""
+        pp_spot_arm(&self.port.ring.not_empty)
+        return self.ready()
+
+    def ready(self):
+        """Whether a take would not have to wait."""
+        cdef int rc
+        with nogil:
+            rc = pp_wait_pop(&self.port, 0)
+        return rc != PP_TIMEOUT or bool(pp_ring_closed(self.port.ring))
+
+    def fileno(self):
+        """The bell of this side."""
+        return self.bell
+
+
+cdef class OutPort:
+    """The end of a queue that one worker puts into."""
+
+    def __cinit__(self):
+        self.bell = -1
+
+    cdef int load(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1:
+        """Make an element ready to be offered, as it is now: later changes to the value do not reach it."""
+        raise NotImplementedError
+
+    cdef int offer(self) except -1:
+        """Put what was loaded: PP_OK, or PP_FULL when there is no room now."""
+        raise NotImplementedError
+
+    cdef int unload(self) except -1:
+        """Forget what was loaded and will not be put."""
+        raise NotImplementedError
+
+    cdef int pause(self, uint64_t timeout_ns) except -1:
+        """Wait until offering again makes sense."""
+        cdef int rc
+        with nogil:
+            rc = pp_wait_push(&self.port, timeout_ns)
+        PyErr_CheckSignals()
+        if rc == PP_ABORTED:
+            raise RunAborted
+        return rc
+
+    cdef int flush(self) except -1:
+        """Put what was loaded, however long it takes."""
+        cdef int rc = self.offer()
+        while rc == PP_FULL:
+            try:
+                self.pause(LOOK_NS)
+            except BaseException:
+                self.unload()
+                raise
+            rc = self.offer()
+        return 0
+
+    cdef int send(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1:
+        self.load(value, head, extra, end)
+        return self.flush()
+
+    def put(self, value, tuple index, uint64_t lane=0):
+        """Put an element, waiting for room.
+
+        Raises:
+            RunAborted: The run ended meanwhile.
+            Exception: What encoding the value raised.
+        """
+        cdef pp_head head
+        cdef uint64_t extra[PP_MAX_DEPTH]
+        read_index(index, lane, &head, extra)
+        self.send(value, &head, extra, False)
+
+    def put_nowait(self, value, tuple index, uint64_t lane=0):
+        """Put an element if there is room; False when there is none."""
+        return self.try_send(value, index, lane, False)
+
+    def put_end(self, tuple index, uint64_t lane, uint64_t count):
+        """Say that the element at index has count children, all told."""
+        cdef pp_head head
+        cdef uint64_t extra[PP_MAX_DEPTH]
+        read_index(index, lane, &head, extra)
+        self.send(count, &head, extra, True)
+
+    def put_end_nowait(self, tuple index, uint64_t lane, uint64_t count):
+        """The same, if there is room."""
+        return self.try_send(count, index, lane, True)
+
+    def try_send(self, value, tuple index, uint64_t lane, bint end):
+        cdef pp_head head
+        cdef uint64_t extra[PP_MAX_DEPTH]
+        read_index(index, lane, &head, extra)
+        self.load(value, &head, extra, end)
+        if self.offer() == PP_OK:
+            return True
+        self.unload()
+        return False
+
+    def close(self):
+        """This producer is done. Idempotent."""
+        pp_push_close(&self.port)
+
+    def connect(self, int bell, int other_bell):
+        """Say where the bells are: the one that rings for this side, and the other side's; -1 for none."""
+        self.bell = bell
+        self.port.bell = other_bell
+
+    def arm(self):
+        """Ask that the bell be rung when there is room. True when there may be room already."""
+        cdef int rc
+        pp_spot_arm(&self.port.ring.not_full)
+        with nogil:
+            rc = pp_wait_push(&self.port, 0)
+        return rc != PP_TIMEOUT
+
+    def fileno(self):
+        """The bell of this side."""
+        return self.bell

@@ -1,0 +1,39 @@
+from libc.stdint cimport uint32_t, uint64_t
+
+from pypeln._core.c cimport pp_arena, pp_descriptor, pp_head, pp_lease, pp_ring, pp_slot
+from pypeln._core.encoder cimport Encoder
+from pypeln._core.memory cimport Ledger, Segment
+from pypeln._core.queue cimport InPort, OutPort
+
+
+cdef class SharedRing:
+    cdef pp_ring *ring
+    cdef uint64_t nbytes
+    cdef Segment segment
+    cdef Segment arena_segment
+
+
+cdef class SharedIn(InPort):
+    cdef SharedRing home
+    cdef Ledger ledger
+    cdef pp_lease *lease
+    cdef pp_arena arena
+    cdef object open_slot(self, pp_slot *slot)
+    cdef const unsigned char *locate(self, pp_slot *slot, uint64_t *payload_nbytes) except NULL
+    cdef int release_block(self, pp_descriptor block) except -1
+
+
+cdef class SharedOut(OutPort):
+    cdef SharedRing home
+    cdef Ledger ledger
+    cdef pp_lease *lease
+    cdef pp_arena arena
+    cdef uint32_t outlet
+    cdef Encoder encoder
+    cdef pp_head head
+    cdef uint64_t extra[16]
+    cdef uint64_t prefix
+    cdef bint loaded
+    cdef bint has_block
+    cdef pp_descriptor block
+    cdef int write_block(self) except -1

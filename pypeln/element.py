@@ -1,0 +1,17 @@
+"""An element together with where it came from."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Element(NamedTuple):
+    """A value and its `element_index`: what `to_iterable(..., return_index=True)` yields.
+
+    Attributes:
+        index: Position in the source, then one more dimension for each `flat_map` on the way.
+        value: The value itself.
+    """
+
+    index: tuple[int, ...]
+    value: Any

@@ -1,0 +1,1 @@
+"""Stage descriptions, their validation, and the plan of a run. Starts nothing."""

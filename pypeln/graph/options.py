@@ -1,0 +1,148 @@
+"""Validation of what a stage is built from, at the call that builds it.
+
+Each check returns the value in the form the rest of pypeln uses. `call` is the call as the user wrote it,
+`pr.map`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, Final
+
+
+class Undefined:
+    """The type of `UNDEFINED`: an argument that was left out, where None would be a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<undefined>"
+
+
+UNDEFINED: Final[Any] = Undefined()
+
+
+def checked_workers(call: str, workers: object, least: int) -> int:
+    """The number of workers, at least `least`.
+
+    Raises:
+        TypeError: It is not an integer.
+        ValueError: It is too small.
+    """
+    number = _integer(call, "workers", workers)
+    if number < least:
+        meaning = "; 0 means as many as there are elements" if least == 0 else ""
+        raise ValueError(f"{call}: workers must be at least {least}{meaning}, got {number}")
+    return number
+
+
+def checked_maxsize(call: str, maxsize: object) -> int:
+    """The bound of a queue in elements.
+
+    Raises:
+        TypeError: It is not an integer.
+        ValueError: It is negative.
+    """
+    number = _integer(call, "maxsize", maxsize)
+    if number < 0:
+        raise ValueError(
+            f"{call}: maxsize must be a number of elements, or 0 for no bound on their number, got {number}"
+        )
+    return number
+
+
+def checked_timeout(call: str, timeout: Any) -> float:
+    """The seconds that `f` may take for one element.
+
+    Raises:
+        TypeError: It is not a real number.
+        ValueError: It is negative, infinite or not a number.
+    """
+    kind = type(timeout)
+    if isinstance(timeout, bool) or not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):
+        raise TypeError(
+            f"{call}: timeout must be a number of seconds, or 0 for none, got {_described(timeout)}"
+        )
+    seconds = float(timeout)
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(
+            f"{call}: timeout must be a finite number of seconds, at least 0 (0 for none), got {timeout!r}"
+        )
+    return seconds
+
+
+def checked_function(call: str, argument: str, function: Any) -> Callable[..., Any]:
+    """A callable.
+
+    Raises:
+        TypeError: It cannot be called.
+    """
+    if not callable(function):
+        raise TypeError(f"{call}: {argument} must be callable, got {_described(function)}")
+    return function  # type: ignore[no-any-return]
+
+
+def checked_callback(call: str, argument: str, callback: Any) -> Callable[..., Any] | None:
+    """A callable or None.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if callback is None:
+        return None
+    if not callable(callback):
+        raise TypeError(f"{call}: {argument} must be callable or None, got {_described(callback)}")
+    return callback  # type: ignore[no-any-return]
+
+
+def checked_flag(call: str, argument: str, flag: object) -> bool:
+    """True or False.
+
+    Raises:
+        TypeError: It is anything else.
+    """
+    if not isinstance(flag, bool):
+        raise TypeError(f"{call}: {argument} must be True or False, got {_described(flag)}")
+    return flag
+
+
+def checked_source(
+    call: str, argument: str, source: Any, accepts_async: bool
+) -> Iterable[Any] | AsyncIterable[Any]:
+    """Something to iterate. It is only looked at: `iter()` may already do work, which belongs to the run.
+
+    Raises:
+        TypeError: It cannot be iterated, or only with `async for` where workers cannot do that.
+    """
+    kind = type(source)
+    if hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"):
+        return source  # type: ignore[no-any-return]
+    if hasattr(kind, "__aiter__"):
+        if accepts_async:
+            return source  # type: ignore[no-any-return]
+        raise TypeError(
+            f"{call}: {argument} is an async iterable ({kind.__name__}), which only tasks can iterate; "
+            "pass it through io.from_iterable first"
+        )
+    wanted = "a stage, an iterable or an async iterable" if accepts_async else "a stage or an iterable"
+    hint = "; pass workers by keyword: workers=..." if isinstance(source, int) else ""
+    raise TypeError(f"{call}: {argument} must be {wanted}, got {_described(source)}{hint}")
+
+
+def _integer(call: str, argument: str, value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError(f"{call}: {argument} must be an integer, got {value!r}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{call}: {argument} must be an integer, got {_described(value)}") from None
+
+
+def _described(value: object) -> str:
+    """The value with its type, short enough for one line of a message."""
+    text = repr(value)
+    if len(text) > 60:
+        text = text[:57] + "..."
+    return f"{text} ({type(value).__name__})"

@@ -1,0 +1,49 @@
+"""How the operators that call a function become stages: map, filter, flat_map, each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pypeln.graph import options
+from pypeln.graph.stage import Stage
+from pypeln.operators.calls import Calls
+from pypeln.operators.from_iterable import as_stage
+from pypeln.run.plan import Operator
+
+
+class Applying(Calls):
+    """Calls with the arguments that every function-calling operator takes."""
+
+    def apply(
+        self,
+        operator: Operator,
+        f: Any,
+        stage: Any,
+        workers: Any,
+        maxsize: Any,
+        timeout: Any,
+        on_start: Any,
+        on_done: Any,
+        then: Callable[[Stage[Any]], Any] | None = None,
+    ) -> Any:
+        """The stage that applies `f`, or a partial of it; everything but the stage is checked at once.
+
+        Arguments:
+            then: What to do with the complete stage, instead of returning it.
+        """
+        call = f"{self.name}.{operator.name}"
+        description = {
+            "f": options.checked_function(call, "f", f),
+            "workers": options.checked_workers(call, workers, least=0 if self.is_io else 1),
+            "maxsize": options.checked_maxsize(call, maxsize),
+            "timeout": options.checked_timeout(call, timeout),
+            "on_start": options.checked_callback(call, "on_start", on_start),
+            "on_done": options.checked_callback(call, "on_done", on_done),
+        }
+
+        def completed(value: Any) -> Any:
+            made = self.make(operator, inputs=(as_stage(self, call, "stage", value),), **description)
+            return made if then is None else then(made)
+
+        return self.complete(completed, stage, call)

@@ -1,0 +1,38 @@
+"""The parts that the docstrings of several calls share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PARTS = {
+    "{options}": """\
+stage: A stage of any kind of worker, or an iterable (`io`: an async iterable as well). Left out, the call
+                returns a partial for `|`.
+            workers: How many workers call `f` at the same time. `io`: 0 for as many as there are elements.
+                `sync`: always one, the consumer itself.
+            maxsize: How many elements may wait in front of this stage; 0 for no bound on their number, when
+                memory is still bounded by bytes.
+            timeout: Seconds that `f` may take for one element before that element is dropped; 0 for any.
+            on_start: Called by each worker before its first element; may ask for `worker_info`. The dict it
+                returns holds what `f` and `on_done` can ask for by name. `io`: may be async.
+            on_done: Called by each worker after its last element; may ask for `worker_info`, `stage_status`
+                (`.done`, `.active_workers`) and what `on_start` returned. `io`: may be async.""",
+    "{injection}": """\
+It gets the element, and by the names of its parameters what it asks for:
+                `worker_info` (`.index`), `element_index` (a tuple), and what the dict of `on_start`
+                holds.""",
+    "{raises}": """\
+TypeError: An argument has the wrong type.
+            ValueError: An argument is out of range.""",
+}
+
+
+def with_shared_parts(call: F) -> F:
+    """Fills the shared parts into the docstring of a public call."""
+    if call.__doc__:  # absent under -OO
+        for mark, text in _PARTS.items():
+            call.__doc__ = call.__doc__.replace(mark, text)
+    return call

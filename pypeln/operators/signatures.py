@@ -1,0 +1,49 @@
+"""Types that the signatures of several calls share. Only type checkers import it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from pypeln.graph.partial import Partial
+from pypeln.graph.stage import IoStage, Stage
+
+A = TypeVar("A")
+B = TypeVar("B")
+T = TypeVar("T")
+Next = TypeVar("Next")
+# What `f` asks for by name, besides the element.
+Injected = ParamSpec("Injected")
+
+Callback: TypeAlias = Callable[..., Any] | None
+Source: TypeAlias = Iterable[A] | AsyncIterable[A]
+
+
+class SameElements(Protocol):
+    """A partial whose stage has the elements of its input."""
+
+    def __call__(self, stage: Iterable[A]) -> Stage[A]: ...
+    def __ror__(self, stage: Iterable[A]) -> Stage[A]: ...
+    def __or__(self, then: Callable[[Stage[Any]], Next]) -> Partial[Iterable[Any], Next]: ...
+
+
+class IoSameElements(Protocol):
+    """A partial whose task stage has the elements of its input."""
+
+    def __call__(self, stage: Source[A]) -> IoStage[A]: ...
+    def __ror__(self, stage: Source[A]) -> IoStage[A]: ...
+    def __or__(self, then: Callable[[IoStage[Any]], Next]) -> Partial[Source[Any], Next]: ...
+
+
+class Iterated(Protocol):
+    """A partial that iterates what it gets."""
+
+    def __call__(self, stage: Source[A]) -> Iterable[A]: ...
+    def __ror__(self, stage: Source[A]) -> Iterable[A]: ...
+
+
+class IteratedAsync(Protocol):
+    """A partial that iterates what it gets, for `async for`."""
+
+    def __call__(self, stage: Source[A]) -> AsyncIterable[A]: ...
+    def __ror__(self, stage: Source[A]) -> AsyncIterable[A]: ...

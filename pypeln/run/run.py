@@ -1,0 +1,356 @@
+"""One execution of a pipeline: plan, allocate, start, deliver, end, join, free.
+
+Whatever ends a run (exhaustion, an error, a consumer that leaves, Ctrl-C, garbage collection, the interpreter's exit)
+takes the same road out: `Run.close`. It returns when every process, thread and task of the run is gone. A thread whose f
+does not return cannot be ended by anybody; it is named in a warning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import os
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from pypeln._core.memory import RunAborted
+from pypeln._core.queue import CLOSED, InPort
+from pypeln.element import Element
+from pypeln.errors import ForkedRunError
+from pypeln.run import inline_host
+from pypeln.run.order import Ordering, ordered_elements
+from pypeln.run.plan import Plan, PlannedStage, WorkerKind
+from pypeln.run.time_limit import TimeLimits
+from pypeln.run.wiring import Wiring, places
+from pypeln.transport.event_loop import LoopQueue
+
+if TYPE_CHECKING:
+    from pypeln.run.supervisor import Supervisor
+    from pypeln.run.task_control import TaskRun
+    from pypeln.run.worker_thread import WorkerThread
+
+# How long threads may finish their element when the run is aborted, before f is interrupted, ...
+GRACE_S = 0.1
+# ... and until they are left behind with a warning.
+JOIN_S = 1.0
+
+_live: weakref.WeakSet[Run] = weakref.WeakSet()
+
+
+class Run:
+    """One execution of a plan.
+
+    Args:
+        plan: What to execute; not of sync stages only.
+        async_sink: Whether the consumer is a coroutine: the task stages then run in its loop.
+
+    Raises:
+        MemoryError: There is no memory for the queues.
+        ValueError: The pipeline has too many workers.
+    """
+
+    def __init__(self, plan: Plan, async_sink: bool = False) -> None:
+        self.plan = plan
+        self.aborted = False
+        self.error: BaseException | None = None
+        self.supervisor: Supervisor | None = None
+        self.tasks: TaskRun | None = None
+        self._threads: list[WorkerThread] = []
+        self._on_abort: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._complete = False
+        self._closed = False
+        self._pid = os.getpid()
+        self._context = contextvars.copy_context()
+        self.wiring = Wiring(plan, async_sink)
+        self.sink: InPort | LoopQueue = self._open_sink()
+        _live.add(self)
+
+    def start(self) -> None:
+        """Start every worker. Processes first: to fork a process that has threads is asking for trouble."""
+        from pypeln.run.worker_thread import WorkerThread
+
+        stages = self.plan.stages
+        for stage in stages:
+            if stage.kind is WorkerKind.THREAD:
+                for worker in range(stage.workers):
+                    self._threads.append(WorkerThread(self, stage, worker, self._context.copy()))
+        timed = [thread for thread in self._threads if thread.stage.timeout > 0]
+        if self.wiring.has_processes or timed:
+            from pypeln.run.supervisor import Supervisor
+
+            supervisor = Supervisor(self, self._jobs(), timed)
+            supervisor.start_processes()
+            self.supervisor = supervisor
+            supervisor.start_watching()
+        tasks = [stage for stage in stages if stage.kind is WorkerKind.TASK]
+        if tasks:
+            from pypeln.run.task_control import TaskRun
+
+            self.tasks = TaskRun(self, tasks)
+            if not self.wiring.async_sink:
+                self.tasks.start_thread()
+        for thread in self._threads:
+            thread.thread.start()
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with this error. From any thread; only the first one counts."""
+        with self._lock:
+            if self.error is None and not self._complete and not self.aborted:
+                self.error = error
+        self.abort()
+
+    def abort(self) -> None:
+        """Make every worker stop as soon as it can. From any thread; idempotent."""
+        with self._lock:
+            if self.aborted:
+                return
+            self.aborted = True
+        self.wiring.abort()
+        for wake in self._on_abort:
+            wake()
+        if self.tasks is not None:
+            self.tasks.abort()
+        if self.supervisor is not None:
+            self.supervisor.wake()
+
+    def source_iterator(self, stage: PlannedStage) -> Iterator[Any]:
+        """What a feeder iterates. A queue that others put into is told when this run stops listening."""
+        feed = getattr(stage.source, "_feed_run", None)
+        if feed is None:
+            return iter(stage.source)
+        iterator, wake = feed(lambda: self.aborted)
+        self._on_abort.append(wake)
+        if self.aborted:
+            wake()
+        return iterator  # type: ignore[no-any-return]
+
+    def complete(self) -> None:
+        """The consumer has had every element: whatever the workers still do is their way out."""
+        self._complete = True
+
+    def close(self) -> None:
+        """End the run, if it has not ended, and wait until everything it started is gone. Idempotent."""
+        if self._closed or os.getpid() != self._pid:
+            return
+        self._closed = True
+        if not self._complete:
+            self.abort()
+        stuck = self._join_threads()
+        if self.tasks is not None:
+            self.tasks.join()
+        if self.supervisor is not None:
+            self.supervisor.finish()
+        _live.discard(self)
+        if stuck:
+            warnings.warn(
+                f"the pipeline has ended, but {', '.join(stuck)} did not: a function or source that blocks in a thread "
+                "cannot be stopped from outside. Give what blocks a timeout of its own",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        else:
+            self.wiring.close()
+
+    def outcome(self) -> BaseException:
+        """What to raise when the sink says that the run was aborted."""
+        if os.getpid() != self._pid:
+            return ForkedRunError(
+                "this pipeline is running in another process, of which this one is a forked copy; "
+                "iterate the stage anew to start a run of your own"
+            )
+        if self.error is not None:
+            return self.error
+        return RuntimeError("the pipeline was closed while it was being iterated")
+
+    def _open_sink(self) -> InPort | LoopQueue:
+        queue = self.wiring.queues[self.plan.sink]
+        if isinstance(queue, LoopQueue):
+            return queue
+        return queue.inlet(self.wiring.sink_owner)
+
+    def _jobs(self) -> list[Any]:
+        """What each worker process is to do."""
+        from pypeln.run.worker_process import ProcessJob
+
+        wiring, plan = self.wiring, self.plan
+        jobs = []
+        for stage in plan.stages:
+            if stage.kind is not WorkerKind.PROCESS:
+                continue
+            first = wiring.first[stage.id]
+            if stage.operator.feeds:
+                windows = [each for each in wiring.windows if each.source == stage.id]
+            else:
+                windows = wiring.windows_behind(stage) if stage.operator.reorders else []
+            for worker in range(places(stage)):
+                outlets = [
+                    (wiring.queues[outlet.edge], wiring.producer_base[stage.id, which] + worker)
+                    for which, outlet in enumerate(stage.outlets)
+                ]
+                jobs.append(
+                    ProcessJob(
+                        stage=stage,
+                        worker=worker,
+                        number=first + worker,
+                        colleagues=range(first, first + places(stage)),
+                        control=wiring.control,  # type: ignore[arg-type]
+                        ledger=(wiring.workers, 0),
+                        inlet=None if stage.inlet is None else wiring.queues[stage.inlet],  # type: ignore[arg-type]
+                        outlets=outlets,  # type: ignore[arg-type]
+                        ends=[plan.edges[outlet.edge].ends for outlet in stage.outlets],
+                        lanes_in=1 if stage.inlet is None else plan.edges[stage.inlet].lanes,
+                        windows=[each.described() for each in windows],
+                    )
+                )
+        return jobs
+
+    def _join_threads(self) -> list[str]:
+        """Wait for the worker threads; the names of those that did not come."""
+        began = time.monotonic()
+        waiting = [each for each in self._threads if each.thread.ident is not None]
+        while waiting:
+            for each in waiting:
+                each.thread.join(0.02 if self.aborted else 0.1)
+            waiting = [each for each in waiting if each.thread.is_alive()]
+            if self.aborted:
+                passed = time.monotonic() - began
+                if passed > JOIN_S:
+                    break
+                if passed > GRACE_S:
+                    for each in waiting:
+                        each.interrupt()
+        return [each.thread.name for each in waiting]
+
+
+def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
+    """Run a plan, starting with the first `next`.
+
+    Args:
+        plan: What to run.
+        return_index: Yield Elements instead of values.
+
+    Yields:
+        Values, or Elements.
+
+    Raises:
+        WorkerDied: A worker process was killed or left.
+        BaseException: What a function or a source of the pipeline raised.
+    """
+    limits = TimeLimits()
+    try:
+        if all(stage.kind is WorkerKind.SYNC for stage in plan.stages):
+            elements: Iterable[Element] = inline_host.execute(plan, limits)
+            if return_index:
+                yield from elements
+            else:
+                for element in elements:
+                    yield element.value
+            return
+        run = Run(plan)
+        try:
+            run.start()
+            port = run.sink
+            assert isinstance(port, InPort)
+            if not (return_index or plan.trailing or plan.sink_reorders):
+                yield from port
+            else:
+                if plan.sink_reorders:
+                    ordering = Ordering(plan.edges[plan.sink].lanes, run.wiring.windows_behind(None))
+                    elements = ordered_elements(port, ordering)
+                else:
+                    elements = _elements(port)
+                if plan.trailing:
+                    elements = inline_host.execute_trailing(plan.trailing, elements, limits)
+                for element in elements:
+                    yield element if return_index else element.value
+            run.complete()
+        except RunAborted:
+            raise run.outcome() from (None if run.error is None else run.error.__cause__)
+        finally:
+            run.close()
+        if run.error is not None:
+            raise run.error
+    finally:
+        limits.close()
+
+
+async def iterate_async(plan: Plan, return_index: bool) -> AsyncGenerator[Any, None]:
+    """The same in a running event loop: its task stages run in that loop, and nothing blocks it."""
+    from pypeln.run.task_control import async_elements
+
+    if all(stage.kind is WorkerKind.SYNC for stage in plan.stages) or plan.trailing:
+        raise AssertionError("only io stages are iterated in a loop, and they are no sync stages")
+    run = Run(plan, async_sink=True)
+    try:
+        run.start()
+        assert run.tasks is not None or not run.wiring.has_processes
+        ordering = None
+        if plan.sink_reorders:
+            ordering = Ordering(plan.edges[plan.sink].lanes, run.wiring.windows_behind(None))
+        if run.tasks is not None:
+            run.tasks.start_in_loop()
+        async for element in async_elements(run.sink, ordering):
+            yield element if return_index else element.value
+        run.complete()
+    except RunAborted:
+        raise run.outcome() from (None if run.error is None else run.error.__cause__)
+    finally:
+        await _close_from_loop(run)
+    if run.error is not None:
+        raise run.error
+
+
+async def _close_from_loop(run: Run) -> None:
+    """`Run.close` without blocking the loop, which the run's tasks need to end."""
+    if not run._complete:
+        run.abort()
+    if run.tasks is not None:
+        await run.tasks.join_in_loop()
+    loop = asyncio.get_running_loop()
+    closed = loop.create_future()
+
+    def close() -> None:
+        run.close()
+        loop.call_soon_threadsafe(closed.set_result, None)
+
+    threading.Thread(target=close, name="pypeln end of run", daemon=True).start()
+    cancelled: asyncio.CancelledError | None = None
+    while not closed.done():
+        try:
+            await asyncio.shield(closed)
+        except asyncio.CancelledError as error:
+            cancelled = error  # the run must be gone first
+    if cancelled is not None:
+        raise cancelled
+
+
+def _elements(port: InPort) -> Iterator[Element]:
+    while True:
+        value = port.take()
+        if value is CLOSED:
+            return
+        yield Element(port.index, value)
+
+
+def _end_all() -> None:
+    for run in list(_live):
+        run.close()
+
+
+def _disown_all() -> None:
+    """In a forked copy: the runs belong to the original."""
+    for run in list(_live):
+        if isinstance(run.sink, InPort):
+            run.sink.disown()
+    _live.clear()
+
+
+atexit.register(_end_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)

@@ -1,0 +1,317 @@
+"""Starts worker processes, watches them, buries them, and puts others in their place; interrupts threads that are late.
+
+One thread for a run that needs it. It sleeps in poll() on the workers' pidfds and report pipes, and on a bell of its own. A
+process is dead when the kernel says so on its pidfd, never because it was silent for long: a stopped process may go on,
+and would write into what was given to somebody else.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
+
+from pypeln.errors import WorkerDied
+from pypeln.run.reports import Failure, Finished, ReportReader, Traceback
+from pypeln.run.worker_process import ProcessJob, main
+from pypeln.transport.bells import Bell
+
+if TYPE_CHECKING:
+    from pypeln.run.run import Run
+    from pypeln.run.worker_thread import WorkerThread
+
+# When a run is aborted, f may finish its element for this long before its process is told to go, ...
+GRACE_S = 0.1
+# ... and after this much more it is not asked any longer.
+TERM_S = 0.4
+
+# Time-outs are looked at this often at least, while f is running somewhere where they matter.
+CLOSEST_LOOK_S = 0.005
+FARTHEST_LOOK_S = 0.05
+
+# What becomes of the element in a dead worker's lease (src_c/lease.h).
+DROP, RETRY = 1, 2
+
+
+class WorkerProcess:
+    """One worker process: its job, and what is known of it."""
+
+    def __init__(self, job: ProcessJob) -> None:
+        self.job = job
+        self.process: BaseProcess | None = None
+        self.pidfd = -1
+        self.reports: ReportReader | None = None
+        self.finished = False
+        self.failed = False
+        self.late_since_ns = 0  # started_ns of the element that it was killed for
+
+    def start(self, context: Any, alive: tuple[int, int], others: list[WorkerProcess]) -> None:
+        """Start the process, with a new pipe for its reports."""
+        reading, writing = os.pipe()
+        self.job.report_fd, self.job.alive_fd = writing, alive[0]
+        foreign = [alive[1], reading]
+        foreign += [each.reports.fd for each in others if each.reports is not None]
+        foreign += [each.pidfd for each in others if each.pidfd >= 0]
+        self.job.foreign_fds = tuple(foreign)
+        process = context.Process(target=main, args=(self.job,), name=f"pypeln {self.job.stage.name}")
+        try:
+            process.start()
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        self.process = process
+        self.reports = ReportReader(reading)
+        if hasattr(os, "pidfd_open"):
+            try:
+                self.pidfd = os.pidfd_open(process.pid)
+            except ProcessLookupError:
+                pass  # it has come and gone; the sentinel tells
+
+    @property
+    def death_fd(self) -> int:
+        """Readable when the process has ended."""
+        assert self.process is not None
+        return self.pidfd if self.pidfd >= 0 else self.process.sentinel
+
+    def bury(self) -> int | None:
+        """Reap the process and free what belongs to it; its exit code."""
+        assert self.process is not None and self.reports is not None
+        self.process.join()
+        code = self.process.exitcode
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+        self.reports.close()
+        self.reports = None
+        self.process.close()
+        self.process = None
+        return code
+
+
+class Supervisor:
+    """Watches over the workers of one run.
+
+    Args:
+        run: The run.
+        jobs: One for each worker process.
+        threads: Worker threads whose stages have a timeout.
+    """
+
+    def __init__(self, run: Run, jobs: list[ProcessJob], threads: list[WorkerThread]) -> None:
+        self._run = run
+        self._workers = [WorkerProcess(job) for job in jobs]
+        self._threads = threads
+        self._bell = Bell()
+        self._alive = os.pipe()
+        self._thread = threading.Thread(target=self._watch, name="pypeln supervisor", daemon=True)
+        self._deadline = 0.0
+        self._next_signal = signal.SIGTERM
+        self._over = False
+        self._lock = threading.Lock()
+        self._freed = False
+
+    def start_processes(self) -> None:
+        """Start every worker process. On an error those that run already are ended.
+
+        Raises:
+            OSError: The system cannot start another process.
+            Exception: What pickling the stage's functions raised, when processes are spawned.
+        """
+        import multiprocessing
+
+        self._context = multiprocessing.get_context()
+        try:
+            for worker in self._workers:
+                worker.start(self._context, self._alive, self._workers)
+        except BaseException:
+            self._kill_all(signal.SIGKILL)
+            for worker in self._workers:
+                if worker.process is not None:
+                    worker.bury()
+            self._free()
+            raise
+
+    def start_watching(self) -> None:
+        """From now on deaths are noticed."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """The run's state has changed: look at it. From any thread, also after the end."""
+        with self._lock:
+            if not self._freed:
+                self._bell.ring()
+
+    def finish(self) -> None:
+        """No thread needs watching any more: end as soon as every process has."""
+        self._over = True
+        self.wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._free()
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers that are there."""
+        return [each.process.pid for each in self._workers if each.process is not None and each.process.pid]
+
+    def _free(self) -> None:
+        with self._lock:
+            if self._freed:
+                return
+            self._freed = True
+        self._bell.close()
+        for fd in self._alive:
+            os.close(fd)
+
+    # ---- in the supervisor's thread ----
+
+    def _watch(self) -> None:
+        try:
+            while self._step():
+                pass
+        except BaseException as error:  # noqa: BLE001 - a supervisor that dies silently would be a hang
+            self._run.fail(error)
+            self._kill_all(signal.SIGKILL)
+            for worker in self._workers:
+                if worker.process is not None:
+                    worker.bury()
+
+    def _step(self) -> bool:
+        """Wait for news and act on it; False when there is nothing left to watch."""
+        living = [worker for worker in self._workers if worker.process is not None]
+        if not living and (self._over or not self._threads):
+            return False
+        poll = select.poll()
+        poll.register(self._bell.listen_fd, select.POLLIN)
+        for worker in living:
+            poll.register(worker.death_fd, select.POLLIN)
+            if worker.reports is not None:
+                poll.register(worker.reports.fd, select.POLLIN)
+        wait_s = self._wait_s(living)
+        news = dict(poll.poll(None if wait_s is None else wait_s * 1000))
+        if self._bell.listen_fd in news:
+            os.read(self._bell.listen_fd, 8)
+        for worker in living:
+            if worker.reports is not None and worker.reports.fd in news:
+                self._read(worker)
+            if worker.process is not None and worker.death_fd in news:
+                self._died(worker)
+        if self._run.aborted:
+            self._hurry()
+        else:
+            self._check_time()
+        return True
+
+    def _read(self, worker: WorkerProcess) -> None:
+        """Act on what a worker reports."""
+        assert worker.reports is not None
+        reports, _ = worker.reports.read()
+        for report in reports:
+            if isinstance(report, Finished):
+                worker.finished = True
+            elif isinstance(report, Failure):
+                worker.failed = True
+                error = report.error
+                error.__cause__ = Traceback(report.traceback)
+                self._run.fail(error)
+
+    def _died(self, worker: WorkerProcess) -> None:
+        """A process has ended, as the kernel says."""
+        self._read(worker)
+        assert worker.process is not None
+        pid = worker.process.pid or 0
+        code = worker.bury()
+        if worker.finished or worker.failed or self._run.aborted:
+            return
+        if worker.late_since_ns:
+            self._replace(worker)
+            return
+        ledger, job = self._run.wiring.ledger, worker.job
+        elements: tuple[tuple[int, ...], ...] = ()
+        self._settle(job)
+        if job.inlet is not None:
+            leased = job.inlet.inlet(job.number + 1, ledger, job.number)
+            if leased.resume():
+                ledger.add(job.number, "lost")
+                elements = (leased.index,)
+        self._run.fail(WorkerDied(job.stage.name, job.worker, pid, code, elements))
+
+    def _settle(self, job: ProcessJob) -> None:
+        """After a death: decide what had been published, then give back what the dead worker held."""
+        ledger, number = self._run.wiring.ledger, job.number
+        publishing_to = ledger.publishing_to(number)
+        for which, (queue, _) in enumerate(job.outlets):
+            if which == publishing_to:
+                queue.ring.settle(ledger, number, number + 1)
+        for queue, _ in job.outlets:
+            queue.ring.mend(ledger, number, number + 1)
+        if job.inlet is not None:
+            job.inlet.ring.mend(ledger, number, number + 1)
+        self._run.wiring.wake_all()
+
+    def _replace(self, worker: WorkerProcess) -> None:
+        """Start another process in the place of one that was killed for being late."""
+        ledger, job = self._run.wiring.ledger, worker.job
+        same_element = ledger.started_ns(job.number) == worker.late_since_ns
+        self._settle(job)
+        ledger.stop_clock(job.number)
+        if ledger.has_element(job.number):
+            if same_element:
+                ledger.add(job.number, "timed_out")
+            # Otherwise it went on to another element between the look and the kill, which is not to suffer.
+            ledger.set_fate(job.number, DROP if same_element else RETRY)
+        ledger.add(job.number, "restarts")
+        worker.late_since_ns = 0
+        try:
+            worker.start(self._context, self._alive, self._workers)
+        except BaseException as error:  # noqa: BLE001 - fork refused: the run cannot go on
+            self._run.fail(error)
+
+    def _wait_s(self, living: list[WorkerProcess]) -> float | None:
+        """How long nothing can need attention unless somebody says so."""
+        if self._run.aborted:
+            return max(0.0, self._deadline - time.monotonic()) if self._deadline else 0.0
+        ledger = self._run.wiring.ledger
+        limits = [(worker.job.stage.timeout, worker.job.number) for worker in living]
+        limits += [(thread.stage.timeout, thread.number) for thread in self._threads]
+        waits = [limit - ledger.busy_s(number) for limit, number in limits if limit > 0]
+        if not waits:
+            return None
+        return min(max(min(waits), CLOSEST_LOOK_S), FARTHEST_LOOK_S)
+
+    def _check_time(self) -> None:
+        """Kill processes and interrupt threads whose f has taken too long."""
+        ledger = self._run.wiring.ledger
+        for thread in self._threads:
+            thread.interrupt_if_late()
+        for worker in self._workers:
+            limit, number = worker.job.stage.timeout, worker.job.number
+            if limit <= 0 or worker.process is None or worker.late_since_ns:
+                continue
+            started = ledger.started_ns(number)
+            if started and time.monotonic_ns() - started > limit * 1e9:
+                worker.late_since_ns = started
+                worker.process.kill()
+
+    def _hurry(self) -> None:
+        """The run is aborted: see that every process goes."""
+        now = time.monotonic()
+        if not self._deadline:
+            self._deadline = now + GRACE_S
+        elif now >= self._deadline:
+            self._kill_all(self._next_signal)
+            self._deadline = now + TERM_S
+            self._next_signal = signal.SIGKILL
+
+    def _kill_all(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            if worker.process is not None and worker.process.pid is not None:
+                try:
+                    os.kill(worker.process.pid, number)
+                except ProcessLookupError:
+                    pass

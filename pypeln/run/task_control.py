@@ -1,0 +1,203 @@
+"""Joins the task host to a run: gives it its queues, its counters and its windows, and carries its end both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from pypeln._core.memory import Window
+from pypeln._core.queue import InPort
+from pypeln.element import Element
+from pypeln.run.order import Ordering
+from pypeln.run.plan import PlannedStage
+from pypeln.run.task_host import StagePorts, TaskHost
+from pypeln.run.worker_process import FINISHED
+from pypeln.transport.bells import Bell
+from pypeln.transport.event_loop import (
+    CLOSED_ENTRY,
+    ELEMENT,
+    AsyncInPort,
+    AsyncOutPort,
+    Inlet,
+    LoopQueue,
+    Outlet,
+    listen,
+)
+
+if TYPE_CHECKING:
+    from pypeln.run.run import Run
+
+# How long the loop's thread gets to end after an abort: the host's own grace, and its second one for leftovers.
+JOIN_S = 3.0
+
+
+class StageCounters:
+    """What became of the elements of a task stage. Counted in Python, read like those of other workers."""
+
+    __slots__ = ("emitted", "failed", "filtered", "lost", "restarts", "sent", "taken", "timed_out")
+
+    def __init__(self) -> None:
+        self.taken = self.emitted = self.filtered = self.failed = self.timed_out = 0
+        self.lost = self.restarts = self.sent = 0
+
+
+class LoopWindow:
+    """A source's windows, for a coroutine to wait for. One bell for all of them.
+
+    Args:
+        windows: Those that the source must not run ahead of.
+    """
+
+    def __init__(self, windows: list[Window], bell: Bell) -> None:
+        self._windows = windows
+        self._bell = bell
+
+    def admit(self, position: int) -> bool:
+        """Whether the source may send the element at this position now."""
+        return all(window.admit(position) for window in self._windows)
+
+    async def wait(self, position: int) -> None:
+        """Wait until it may."""
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+        listener = listen(loop, self._bell.listen_fd, changed.set)
+        try:
+            while True:
+                for window in self._windows:
+                    window.arm()
+                if self.admit(position):
+                    return
+                await changed.wait()
+                changed.clear()
+        finally:
+            listener.leave(changed.set)
+
+
+class TaskRun:
+    """The task stages of a run.
+
+    Args:
+        run: The run.
+        stages: Its stages of kind TASK.
+    """
+
+    def __init__(self, run: Run, stages: list[PlannedStage]) -> None:
+        self._run = run
+        self._counters = {stage.id: StageCounters() for stage in stages}
+        self._thread: threading.Thread | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._host = TaskHost(stages, {stage.id: self._ports(stage) for stage in stages}, self)
+
+    # What the host asks.
+
+    @property
+    def aborted(self) -> bool:
+        return self._run.aborted
+
+    def fail(self, error: BaseException, stage: PlannedStage, index: tuple[int, ...] | None) -> None:
+        self._run.fail(error)
+
+    def count(self, stage_id: int, worker: int = 0) -> StageCounters:
+        return self._counters[stage_id]
+
+    def window(self, stage: PlannedStage) -> LoopWindow | None:
+        windows = self._run.wiring.windows_of(stage)
+        if not windows:
+            return None
+        bell = self._run.wiring.window_bell()
+        return LoopWindow(windows, bell)
+
+    def ordering(self, stage: PlannedStage) -> Ordering:
+        assert stage.inlet is not None
+        return Ordering(self._run.plan.edges[stage.inlet].lanes, self._run.wiring.windows_behind(stage))
+
+    def finished(self, stage: PlannedStage) -> None:
+        self._run.wiring.ledger.set_state(self._run.wiring.first[stage.id], FINISHED)
+
+    # What the run asks.
+
+    def start_thread(self) -> None:
+        """Run in a thread and loop of their own."""
+        self._thread = self._host.start_thread("pypeln event loop")
+
+    def start_in_loop(self) -> None:
+        """Run in the running loop."""
+        self._main = asyncio.get_running_loop().create_task(self._host.main(), name="pypeln task host")
+
+    def abort(self) -> None:
+        """Cancel every task. From any thread."""
+        self._host.abort()
+
+    def join(self) -> None:
+        """Wait for the thread, if there is one."""
+        if self._thread is not None:
+            self._thread.join(JOIN_S if self._run.aborted else None)
+
+    async def join_in_loop(self) -> None:
+        """Wait for the tasks in the running loop, also when the waiting is cancelled."""
+        cancelled: asyncio.CancelledError | None = None
+        while self._main is not None and not self._main.done():
+            try:
+                await asyncio.wait((self._main,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._host.abort()
+        if self._main is not None and not self._main.cancelled():
+            self._main.exception()  # the run has it already
+        if cancelled is not None:
+            raise cancelled
+
+    def counts(self, stage_id: int) -> StageCounters:
+        """What became of a stage's elements so far."""
+        return self._counters[stage_id]
+
+    def _ports(self, stage: PlannedStage) -> StagePorts:
+        wiring, plan = self._run.wiring, self._run.plan
+        inlet: Inlet | None = None
+        lanes = 1
+        if stage.inlet is not None:
+            lanes = plan.edges[stage.inlet].lanes
+            queue = wiring.queues[stage.inlet]
+            inlet = queue if isinstance(queue, LoopQueue) else AsyncInPort(wiring.inlet(stage, 0))
+        outlets: list[Outlet] = []
+        for which, outlet in enumerate(stage.outlets):
+            queue = wiring.queues[outlet.edge]
+            outlets.append(queue if isinstance(queue, LoopQueue) else AsyncOutPort(wiring.outlet(stage, 0, which)))
+        return StagePorts(inlet, outlets, [plan.edges[outlet.edge].ends for outlet in stage.outlets], lanes)
+
+
+async def async_elements(sink: InPort | LoopQueue, ordering: Ordering | None) -> AsyncIterator[Element]:
+    """What a consumer in a loop gets.
+
+    Args:
+        sink: The run's last queue.
+        ordering: Puts the elements in order, if that is wanted.
+    """
+    inlet: Inlet = sink if isinstance(sink, LoopQueue) else AsyncInPort(sink)
+    try:
+        while True:
+            entry = inlet.take_nowait()
+            value, index, lane, count = entry
+            if count < ELEMENT and entry is not CLOSED_ENTRY:
+                entry = await inlet.take()
+                value, index, lane, count = entry
+            if entry is CLOSED_ENTRY:
+                break
+            if ordering is None:
+                yield Element(index, value)
+            elif count == ELEMENT:
+                for index, _, each in ordering.push(index, lane, value):
+                    yield Element(index, each)
+            else:
+                for index, _, each in ordering.end(index, lane, count):
+                    yield Element(index, each)
+    finally:
+        if not isinstance(sink, LoopQueue):
+            inlet.abort()
+    if ordering is not None:
+        for index, _, each in ordering.close():
+            yield Element(index, each)
+
+

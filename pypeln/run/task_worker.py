@@ -1,0 +1,391 @@
+"""The worker coroutines of one stage, and what an element goes through in them.
+
+A worker lives as long as its stage: it takes an element, calls `f`, awaits what `f` returned, and puts. A Task for each
+element would cost more than most elements do. Workers are made as they are needed: whoever is about to wait for `f`
+while nobody waits at the inlet makes a few more first. So there is always one to take the next element, unless the
+limit is reached, and an `f` that never awaits is served by one worker alone.
+
+With `workers=0` there is no limit, and two rules keep memory bounded all the same: no worker is made while another
+waits for room behind the stage, and of those that find nothing to do only `IDLE_KEPT` stay.
+
+The emission rules of `plan.Emission` are executed here for coroutines, and in `_core/worker.pyx` for threads and
+processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+from collections.abc import AsyncGenerator, AsyncIterable
+from time import perf_counter
+from inspect import CO_ITERABLE_COROUTINE
+from types import CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final
+
+from pypeln.errors import RunAborted
+from pypeln.run.numbering import close_generator
+from pypeln.run.plan import Emission
+from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, EMPTY_ENTRY, Entry, InEnd, OutEnd
+
+if TYPE_CHECKING:
+    from pypeln.run.callbacks import Injection
+    from pypeln.run.task_host import StageInHost
+
+QUANTUM_S: Final = 0.001  # how long workers that never await may keep the loop from everybody else
+IDLE_KEPT: Final = 1000  # of a stage without limit; making them anew costs more than the 2 KiB that each keeps
+NO_LIMIT: Final = 1 << 60
+
+# Results whose types these are need no look for __await__, which costs as much as the rest of the call.
+PLAIN: Final = frozenset({int, float, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None)})
+
+
+class TimedOut(Exception):
+    """`f` did not return in time for the element in hand. Never leaves this module."""
+
+
+class Turn:
+    """Whose turn it is on the loop. Shared by all workers of a host."""
+
+    __slots__ = ("owner", "until")
+
+    def __init__(self) -> None:
+        self.owner: object = None
+        self.until = 0.0
+
+    async def give_way(self, owner: object, quantum_s: float) -> None:
+        """Let everybody else run, then begin a new turn."""
+        await asyncio.sleep(0)
+        self.owner = owner
+        self.until = perf_counter() + quantum_s
+
+
+class Deadline:
+    """Cancels the worker when `f` has used up its time for an element. Time spent waiting for room does not count.
+
+    Like `asyncio.timeout`, which Python 3.10 lacks, and which can neither be paused nor used again.
+    """
+
+    __slots__ = ("_handle", "_left_s", "_loop", "_resumed_at", "_seconds", "_task", "expired")
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._handle: asyncio.TimerHandle | None = None
+        self._left_s = seconds
+        self._resumed_at = 0.0
+        self.expired = False
+
+    def start(self) -> None:
+        self.expired = False
+        self._left_s = self._seconds
+        self.resume()
+
+    def pause(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+            self._left_s -= self._loop.time() - self._resumed_at
+
+    def resume(self) -> None:
+        if not self.expired:
+            self._resumed_at = self._loop.time()
+            self._handle = self._loop.call_later(max(self._left_s, 0.0), self._expire)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self.expired and sys.version_info >= (3, 11):
+            self._task.uncancel()  # or `asyncio.timeout` inside a later f would take our cancellation for another's
+
+    def _expire(self) -> None:
+        self._handle = None
+        self.expired = True
+        self._task.cancel()
+
+
+def is_awaitable(result: Any) -> bool:
+    """What inspect.isawaitable says, in a third of its time."""
+    kind = type(result)
+    if kind is CoroutineType or hasattr(kind, "__await__"):
+        return True
+    return kind is GeneratorType and bool(result.gi_code.co_flags & CO_ITERABLE_COROUTINE)
+
+
+class Workers:
+    """The workers of one stage.
+
+    Args:
+        stage: The stage, its ports and counters.
+        injection: What `on_start` gave, for `f`.
+    """
+
+    def __init__(self, stage: StageInHost, injection: Injection) -> None:
+        self._stage = stage
+        self._injection = injection
+        self._emission = stage.plan.operator.emission
+        assert stage.inlet is not None
+        self._inlet: InEnd = stage.inlet
+        self._limit = stage.plan.workers or NO_LIMIT
+        if self._emission is Emission.INPUT:
+            self._limit = 1  # moving elements along never awaits anything but room
+        self._unlimited = self._limit is NO_LIMIT
+        self._alive = 0
+        self._idle = 0  # wait at the inlet, or were made and have not taken yet
+        self._blocked = 0  # wait for room behind the stage
+        self._quantum_s = QUANTUM_S
+        self._all_left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._context = contextvars.copy_context()  # with what on_start set
+
+    async def run(self) -> None:
+        """Make the first worker; return when the inlet is closed and every worker has left."""
+        self._hire(1)
+        await self._all_left
+
+    def _hire(self, number: int) -> None:
+        self._alive += number
+        self._idle += number
+        self._quantum_s = QUANTUM_S / self._alive
+        stage = self._stage
+        for _ in range(number):
+            work = self._move() if self._emission is Emission.INPUT else self._work()
+            task = stage.host.make_task(work, stage.plan.name, self._context)
+            task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        # A callback and not the worker's last act: a Task that is cancelled before its first step takes none.
+        self._alive -= 1
+        if self._alive == 0 and not self._all_left.done():
+            self._all_left.set_result(None)
+
+    def _hire_more(self) -> None:
+        """Before waiting for `f`: see to it that somebody else waits for the next element.
+
+        As many as there are already, if that many elements wait: a thousand are made within ten rounds of the loop.
+        """
+        if self._unlimited and self._blocked:
+            return
+        waiting = min(self._inlet.backlog(), self._alive)
+        self._hire(min(max(waiting, 1), self._limit - self._alive))
+
+    async def _work(self) -> None:
+        """Take, call, put; until the inlet is closed."""
+        stage, inlet, injection = self._stage, self._inlet, self._injection
+        # Locals, because looking up a member of an Enum takes as long as a call in Python 3.11.
+        expands = self._emission is Emission.EACH_OF_RESULT
+        filters = self._emission is Emission.INPUT_IF_RESULT
+        swallows = self._emission is Emission.NOTHING
+        outlets = stage.outlets
+        take_nowait, counters, turn = inlet.take_nowait, stage.counters, stage.host.turn
+        f, kwargs, wants_index = stage.plan.f, injection.kwargs, injection.wants_index
+        assert f is not None
+        deadline = Deadline(stage.plan.timeout) if stage.plan.timeout else None
+        me = object()
+        idle = True
+        index: tuple[int, ...] | None = None
+        try:
+            while True:
+                entry = take_nowait()
+                if entry is EMPTY_ENTRY:
+                    index = None
+                    if not idle:
+                        if self._unlimited and self._idle >= IDLE_KEPT:
+                            return
+                        self._idle += 1
+                        idle = True
+                    entry = await inlet.take()
+                if idle:
+                    self._idle -= 1
+                    idle = False
+                value, index, lane, count = entry
+                if count != ELEMENT:
+                    if entry is CLOSED_ENTRY:
+                        return
+                    await self._send_end(index, lane, count)
+                    continue
+                counters.taken += 1
+
+                result = f(value, element_index=index, **kwargs) if wants_index else f(value, **kwargs)
+                if expands:
+                    await self._expand(result, index, lane, deadline, me)
+                    continue
+                if type(result) is CoroutineType or (type(result) not in PLAIN and is_awaitable(result)):
+                    if self._idle == 0 and self._alive < self._limit:
+                        self._hire_more()
+                    if deadline is None:
+                        result = await result
+                    else:
+                        try:
+                            result = await self._in_time(result, deadline)
+                        except TimedOut:
+                            counters.timed_out += 1
+                            await self._send_end(index, lane, 0)
+                            continue
+
+                if filters:
+                    if not result:
+                        counters.filtered += 1
+                        await self._send_end(index, lane, 0)
+                        continue
+                    result = value
+                if swallows:
+                    await self._send_end(index, lane, 0)
+                else:
+                    for outlet, offset in outlets:
+                        entry = (result, index, lane + offset, ELEMENT)
+                        if not outlet.put_nowait(entry):
+                            await self._wait_to_put(outlet, entry)
+                counters.emitted += 1
+
+                if turn.owner is not me:  # somebody else ran since: so the loop went round
+                    turn.owner = me
+                    turn.until = perf_counter() + self._quantum_s
+                elif perf_counter() >= turn.until:
+                    await turn.give_way(me, self._quantum_s)
+        except (RunAborted, GeneratorExit):
+            raise
+        except BaseException as error:
+            if index is not None and not stage.host.aborting:
+                counters.failed += 1
+            stage.host.fail(error, stage.plan, index)
+
+    async def _move(self) -> None:
+        """Send on what comes in, in order where the operator says so."""
+        stage, inlet = self._stage, self._inlet
+        counters, turn, me = stage.counters, stage.host.turn, object()
+        reorder = None
+        if stage.plan.operator.reorders:
+            from pypeln.run.reorder import Reorder
+
+            reorder = Reorder(stage.lanes)
+        index: tuple[int, ...] | None = None
+        try:
+            while True:
+                entry = inlet.take_nowait()
+                if entry is EMPTY_ENTRY:
+                    index = None
+                    entry = await inlet.take()
+                value, index, lane, count = entry
+                if entry is CLOSED_ENTRY:
+                    return
+                if count == ELEMENT:
+                    counters.taken += 1
+                    if reorder is None:
+                        await self._send(value, index, lane)
+                        counters.emitted += 1
+                    else:
+                        for element in reorder.push(index, lane, value):
+                            await self._send(element.value, element.index, 0)
+                            counters.emitted += 1
+                else:
+                    if reorder is not None:
+                        for element in reorder.end(index, lane, count):
+                            await self._send(element.value, element.index, 0)
+                            counters.emitted += 1
+                    await self._send_end(index, lane, count)
+                if turn.owner is not me:
+                    turn.owner = me
+                    turn.until = perf_counter() + self._quantum_s
+                elif perf_counter() >= turn.until:
+                    await turn.give_way(me, self._quantum_s)
+        except (RunAborted, GeneratorExit):
+            raise
+        except BaseException as error:
+            if index is not None and not stage.host.aborting:
+                counters.failed += 1
+            stage.host.fail(error, stage.plan, index)
+
+    async def _in_time(self, awaitable: Any, deadline: Deadline) -> Any:
+        """Await, or raise TimedOut when the deadline cancelled it; nobody else's cancellation and no other error."""
+        deadline.start()
+        try:
+            return await awaitable
+        except asyncio.CancelledError:
+            if deadline.expired and not self._stage.host.aborting:
+                raise TimedOut from None
+            raise
+        finally:
+            deadline.stop()
+
+    async def _expand(
+        self, result: Any, index: tuple[int, ...], lane: int, deadline: Deadline | None, me: object
+    ) -> None:
+        """Put each of what `f` returned: an iterable, an async iterable, or an awaitable of one of them."""
+        counters = self._stage.counters
+        sent = 0
+        if deadline is not None:
+            deadline.start()
+        try:
+            waits = is_awaitable(result)
+            if (waits or isinstance(result, AsyncIterable)) and self._idle == 0 and self._alive < self._limit:
+                self._hire_more()
+            if waits:
+                result = await result
+            if isinstance(result, AsyncIterable):
+                children = result.__aiter__()
+                try:
+                    async for child in children:
+                        await self._send_child(child, (*index, sent), lane, deadline, me)
+                        sent += 1
+                finally:
+                    if isinstance(children, AsyncGenerator):
+                        await children.aclose()
+            else:
+                iterator = iter(result)
+                try:
+                    for child in iterator:
+                        await self._send_child(child, (*index, sent), lane, deadline, me)
+                        sent += 1
+                finally:
+                    close_generator(iterator)
+        except asyncio.CancelledError:
+            if deadline is None or not deadline.expired or self._stage.host.aborting:
+                raise
+            counters.timed_out += 1
+        else:
+            counters.emitted += 1
+        finally:
+            if deadline is not None:
+                deadline.stop()
+        await self._send_end(index, lane, sent)
+
+    async def _send_child(
+        self, value: Any, index: tuple[int, ...], lane: int, deadline: Deadline | None, me: object
+    ) -> None:
+        for outlet, offset in self._stage.outlets:
+            entry = (value, index, lane + offset, ELEMENT)
+            if not outlet.put_nowait(entry):
+                if deadline is not None:
+                    deadline.pause()
+                await self._wait_to_put(outlet, entry)
+                if deadline is not None:
+                    deadline.resume()
+        turn = self._stage.host.turn
+        if turn.owner is not me:
+            turn.owner = me
+            turn.until = perf_counter() + self._quantum_s
+        elif perf_counter() >= turn.until:
+            await turn.give_way(me, self._quantum_s)
+
+    async def _send(self, value: Any, index: tuple[int, ...], lane: int) -> None:
+        for outlet, offset in self._stage.outlets:
+            entry = (value, index, lane + offset, ELEMENT)
+            if not outlet.put_nowait(entry):
+                await self._wait_to_put(outlet, entry)
+
+    async def _send_end(self, index: tuple[int, ...], lane: int, count: int) -> None:
+        for outlet, offset in self._stage.ended_outlets:
+            entry = (None, index, lane + offset, count)
+            if not outlet.put_nowait(entry):
+                await self._wait_to_put(outlet, entry)
+
+    async def _wait_to_put(self, outlet: OutEnd, entry: Entry) -> None:
+        self._blocked += 1
+        try:
+            await outlet.put(entry)
+        finally:
+            self._blocked -= 1

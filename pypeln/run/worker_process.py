@@ -1,0 +1,202 @@
+"""What runs inside a worker process, from its first line to its last.
+
+A worker process dies with its parent, whatever f is doing: it holds the reading end of a pipe whose writing end only the parent has, and
+asks the kernel for SIGKILL when that end closes. It ignores Ctrl-C, which is for the parent to act on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from pypeln._core.guard import Guard
+from pypeln._core.memory import Ledger, RunAborted, Segment, Window
+from pypeln._core.queue import InPort, OutPort
+from pypeln._core.worker import Outlets, Worker, feed
+from pypeln.element import Element
+from pypeln.errors import EncodeError
+from pypeln.run.callbacks import WorkerInfo, finish, prepare
+from pypeln.run.notes import note_place
+from pypeln.run.numbering import close_generator
+from pypeln.run.order import Ordering, reorder_stage
+from pypeln.run.plan import PlannedStage
+from pypeln.run.reports import ReportWriter
+from pypeln.run.wiring import WindowPlan
+from pypeln.transport.bells import ring_fd
+from pypeln.transport.shared_memory import SharedQueue
+
+FINISHED = 3  # a worker's state in the ledger
+
+
+@dataclasses.dataclass
+class ProcessJob:
+    """All that one worker process needs. Inherited by a fork, pickled for a spawn.
+
+    Attributes:
+        stage: Its stage.
+        worker: Its index in the stage.
+        number: Its place in the ledger.
+        colleagues: The places of all workers of the stage.
+        control: The segment of the run.
+        ledger: Size and offset of the ledger there.
+        inlet: The queue it takes from; None for a source.
+        outlets: The queues it puts into, each with its producer number there.
+        ends: For each outlet, whether it carries END marks.
+        lanes_in: How many lanes arrive.
+        windows: Those that its source must not run ahead of, or that it moves as an `ordered` stage.
+        report_fd: Where it reports.
+        alive_fd: Readable, at its end, when the parent is gone.
+        foreign_fds: Descriptors a fork inherits that are none of its business.
+    """
+
+    stage: PlannedStage
+    worker: int
+    number: int
+    colleagues: range
+    control: Segment
+    ledger: tuple[int, int]
+    inlet: SharedQueue | None
+    outlets: list[tuple[SharedQueue, int]]
+    ends: list[bool]
+    lanes_in: int
+    windows: list[WindowPlan]
+    report_fd: int = -1
+    alive_fd: int = -1
+    foreign_fds: tuple[int, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        from multiprocessing import reduction
+
+        import cloudpickle
+
+        state = self.__dict__.copy()
+        # By value what has no importable name: lambdas, functions of a notebook, closures.
+        state["stage"] = cloudpickle.dumps(self.stage)
+        dup = reduction.DupFd  # type: ignore[attr-defined]
+        state["report_fd"], state["alive_fd"] = dup(self.report_fd), dup(self.alive_fd)
+        state["foreign_fds"] = ()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import pickle
+
+        self.__dict__.update(state)
+        self.stage = pickle.loads(state["stage"])
+        self.report_fd, self.alive_fd = state["report_fd"].detach(), state["alive_fd"].detach()
+
+
+def main(job: ProcessJob) -> None:
+    """The whole life of a worker process."""
+    die_with_parent(job.alive_fd)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for fd in job.foreign_fds:
+        os.close(fd)
+    reports = ReportWriter(job.report_fd)
+    desk = Desk(job)
+    try:
+        desk.work()
+    except RunAborted:
+        pass
+    except SystemExit:
+        raise  # the process ends with this code, and the run reports that it did
+    except BaseException as error:  # noqa: BLE001 - whatever f raised
+        note_place(error, job.stage.name, desk.index())
+        reports.failure(error, desk.index())
+    else:
+        reports.finished()
+
+
+class Desk:
+    """A worker's place of work: its ports, and the stage's functions."""
+
+    def __init__(self, job: ProcessJob) -> None:
+        self.job = job
+        workers, offset = job.ledger
+        self.ledger = Ledger(workers, job.control, offset)
+        self.inlet: InPort | None = None
+        if job.inlet is not None:
+            self.inlet = job.inlet.inlet(job.number + 1, self.ledger, job.number)
+        ports: list[OutPort] = [
+            queue.outlet(job.number + 1, producer, self.ledger, job.number, which)
+            for which, (queue, producer) in enumerate(job.outlets)
+        ]
+        lanes = [outlet.lane for outlet in job.stage.outlets]
+        self.outlets = Outlets(ports, lanes, job.ends, unsendable(job.stage.name))
+        for plan in job.windows:
+            assert plan.region is not None
+            plan.window = Window(None, job.control, plan.region.offset, ring_fd(plan.bell))
+        self._worker: Worker | None = None
+
+    def work(self) -> None:
+        """From on_start to the close of the outlets."""
+        job, stage = self.job, self.job.stage
+        info = WorkerInfo(job.worker)
+        injection = prepare(stage, info)
+        if stage.operator.feeds:
+            iterator = iter(stage.source)
+            try:
+                windows = [plan.window for plan in job.windows]
+                feed(iterator, self.outlets, windows, self.ledger, job.number, Element, Guard())
+            finally:
+                close_generator(iterator)
+        elif stage.operator.reorders:
+            assert self.inlet is not None
+            reorder_stage(self.inlet, self.outlets, Ordering(job.lanes_in, job.windows), self.ledger, job.number)
+        else:
+            self._worker = Worker(
+                stage.operator.emission,
+                stage.f,
+                injection.kwargs,
+                injection.wants_index,
+                self.inlet,
+                self.outlets,
+                self.ledger,
+                job.number,
+                None,
+                stage.timeout > 0,
+            )
+            self._worker.run()
+            self._worker = None
+        self.ledger.set_state(job.number, FINISHED)
+        finish(stage, info, injection, lambda: active_workers(self.ledger, job.colleagues))
+        self.outlets.close()
+
+    def index(self) -> tuple[int, ...] | None:
+        """element_index of the element in hand."""
+        return None if self._worker is None else self._worker.index
+
+
+def active_workers(ledger: Ledger, places: range) -> int:
+    """How many of the workers in these places of the ledger have not finished."""
+    return sum(ledger.state(place) != FINISHED for place in places)
+
+
+def unsendable(stage_name: str) -> Callable[[Exception, tuple[int, ...]], Exception]:
+    """What to raise when an element cannot be put: an error that names stage and element."""
+
+    def wrap(error: Exception, index: tuple[int, ...]) -> Exception:
+        return EncodeError(
+            f"stage {stage_name} cannot send element {index} to another process: {type(error).__name__}: {error}. "
+            "Return something that pickle can handle, or use threads for the stage that takes it"
+        )
+
+    return wrap
+
+
+def die_with_parent(alive_fd: int) -> None:
+    """Have the kernel kill this process when the other end of a pipe closes."""
+    import fcntl
+    import select
+
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(alive_fd, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(alive_fd, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(alive_fd, fcntl.F_SETFL, fcntl.fcntl(alive_fd, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+    # It may have closed before we asked.
+    poll = select.poll()
+    poll.register(alive_fd, select.POLLIN)
+    if poll.poll(0):
+        os._exit(1)

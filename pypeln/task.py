@@ -1,0 +1,48 @@
+"""The long name of `pypeln.io`: the same objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pypeln import io
+from pypeln.io import (
+    Namespace,
+    StageStatus,
+    WorkerInfo,
+    concat,
+    each,
+    filter,
+    flat_map,
+    from_iterable,
+    map,
+    ordered,
+    run,
+    to_async_iterable,
+    to_iterable,
+)
+
+if TYPE_CHECKING:
+    from pypeln.io import IterableQueue
+
+__all__ = [
+    "IterableQueue",
+    "Namespace",
+    "StageStatus",
+    "WorkerInfo",
+    "concat",
+    "each",
+    "filter",
+    "flat_map",
+    "from_iterable",
+    "map",
+    "ordered",
+    "run",
+    "to_async_iterable",
+    "to_iterable",
+]
+
+
+def __getattr__(attribute: str) -> Any:
+    if attribute == "IterableQueue":
+        return io.IterableQueue
+    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")

@@ -1,0 +1,50 @@
+"""Stages whose workers are threads: for calls that block, or that release the GIL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pypeln.namespace import LocalNamespace as Namespace
+from pypeln.operators.frontend import FrontEnd
+from pypeln.run.callbacks import StageStatus, WorkerInfo
+from pypeln.run.plan import WorkerKind
+
+if TYPE_CHECKING:
+    from pypeln.transport.channel import IterableQueue
+
+__all__ = [
+    "IterableQueue",
+    "Namespace",
+    "StageStatus",
+    "WorkerInfo",
+    "concat",
+    "each",
+    "filter",
+    "flat_map",
+    "from_iterable",
+    "map",
+    "ordered",
+    "run",
+    "to_iterable",
+]
+
+_calls = FrontEnd(WorkerKind.THREAD, "th")
+
+concat = _calls.concat
+each = _calls.each
+filter = _calls.filter
+flat_map = _calls.flat_map
+from_iterable = _calls.from_iterable
+map = _calls.map
+ordered = _calls.ordered
+run = _calls.run
+to_iterable = _calls.to_iterable
+
+
+def __getattr__(name: str) -> Any:
+    # The queue brings the compiled transport with it, which a pipeline only needs when it runs.
+    if name == "IterableQueue":
+        from pypeln.transport.channel import IterableQueue
+
+        return IterableQueue
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

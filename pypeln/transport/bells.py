@@ -1,0 +1,61 @@
+"""Bells: descriptors through which threads and processes wake an event loop."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+class Bell:
+    """Becomes readable when it rings, until it is read. One per side of a queue that has an event loop there.
+
+    On Linux an eventfd, elsewhere a pipe: `listen_fd` is for the loop, `ring_fd` for those who ring.
+    """
+
+    def __init__(self) -> None:
+        if hasattr(os, "eventfd"):
+            self.listen_fd = self.ring_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        else:
+            self.listen_fd, self.ring_fd = os.pipe()
+            os.set_blocking(self.listen_fd, False)
+            os.set_blocking(self.ring_fd, False)
+
+    def ring(self) -> None:
+        """Wake the loop. A bell that nobody has heard yet stays rung."""
+        if self.ring_fd < 0:
+            return
+        try:
+            os.write(self.ring_fd, b"\1\0\0\0\0\0\0\0")
+        except BlockingIOError:
+            pass
+
+    def __getstate__(self) -> tuple[Any, Any]:
+        # Only ever pickled for a child that is being spawned.
+        from multiprocessing import reduction
+
+        dup = reduction.DupFd  # type: ignore[attr-defined]
+        return dup(self.listen_fd), dup(self.ring_fd)
+
+    def __setstate__(self, state: tuple[Any, Any]) -> None:
+        self.listen_fd, self.ring_fd = state[0].detach(), state[1].detach()
+
+    def close(self) -> None:
+        """Free the descriptors. Idempotent."""
+        fds = {self.listen_fd, self.ring_fd} - {-1}
+        self.listen_fd = self.ring_fd = -1
+        for fd in fds:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        # Not closed: a thread that could not be ended may still have rung it until now.
+        self.close()
+
+
+def ring_fd(bell: Bell | None) -> int:
+    """What ports are told: the descriptor to ring, or -1."""
+    return -1 if bell is None else bell.ring_fd
+
+
+def listen_fd(bell: Bell | None) -> int:
+    """What ports are told: the descriptor to listen to, or -1."""
+    return -1 if bell is None else bell.listen_fd

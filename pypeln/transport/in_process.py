@@ -1,0 +1,63 @@
+"""The queue of an edge whose ends are all threads (or an event loop) of this process."""
+
+from __future__ import annotations
+
+from pypeln._core.local import LocalIn, LocalOut, LocalRing
+from pypeln._core.memory import Ledger
+from pypeln.transport.bells import Bell, listen_fd, ring_fd
+
+# With maxsize=0. Large enough that its content outlasts a nap of either side (docs/design/waiting.md).
+DEFAULT_CAPACITY = 8192
+
+
+class InProcessQueue:
+    """A ring of references.
+
+    Args:
+        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY.
+        producers: How many ports will put into it.
+        consumer_bell: Wakes the event loop that takes from it, if one does.
+        producer_bell: Wakes the event loop that puts into it, if one does.
+    """
+
+    def __init__(
+        self,
+        maxsize: int,
+        producers: int,
+        consumer_bell: Bell | None = None,
+        producer_bell: Bell | None = None,
+    ) -> None:
+        self.ring = LocalRing(maxsize or DEFAULT_CAPACITY, producers)
+        self.consumer_bell = consumer_bell
+        self.producer_bell = producer_bell
+
+    def inlet(self, owner: int, ledger: Ledger | None = None, worker: int = 0) -> LocalIn:
+        """A port to take through. There are no leases here: threads do not die alone."""
+        port = LocalIn(self.ring, owner)
+        port.connect(listen_fd(self.consumer_bell), ring_fd(self.producer_bell))
+        return port
+
+    def outlet(
+        self, owner: int, producer: int, ledger: Ledger | None = None, worker: int = 0, outlet: int = 0
+    ) -> LocalOut:
+        """A port to put through."""
+        port = LocalOut(self.ring, owner, producer)
+        port.connect(listen_fd(self.producer_bell), ring_fd(self.consumer_bell))
+        return port
+
+    def abort(self) -> None:
+        """Everybody who puts or takes raises RunAborted from now on."""
+        self.ring.abort()
+        _ring_both(self.consumer_bell, self.producer_bell)
+
+    def close(self) -> None:
+        """Free the bells; the ring goes with its last port."""
+        for bell in (self.consumer_bell, self.producer_bell):
+            if bell is not None:
+                bell.close()
+
+
+def _ring_both(*bells: Bell | None) -> None:
+    for bell in bells:
+        if bell is not None:
+            bell.ring()

@@ -1,0 +1,154 @@
+"""The queue of an edge that has a process at one of its ends, and the memory that all such queues of a run lie in.
+
+One segment holds what is small and known in advance: leases, windows, rings. Its pages are reserved before anything
+starts, so that a machine without memory says so at once. Each queue has an arena of its own beside it, for payloads that do not fit
+a slot: its size is the queue's byte budget. With one arena for all, a source could fill it and leave no room for
+the results of those who would empty it.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import dataclasses
+import os
+from typing import Any
+
+from pypeln._core.memory import Ledger, Segment
+from pypeln._core.shared import SharedIn, SharedOut, SharedRing, arena_nbytes, create_arena
+from pypeln.transport.bells import Bell, listen_fd, ring_fd
+from pypeln.transport.in_process import DEFAULT_CAPACITY, _ring_both
+
+# What no participant of a run shares a line with starts at a multiple of this.
+ALIGNMENT = 128
+
+# More slots than this are not worth their memory: the byte budget bounds such a queue earlier.
+MOST_SLOTS = 1 << 20
+
+
+def byte_budget() -> int:
+    """Bytes of payload that one queue between processes may hold: PYPELN_QUEUE_BYTES, or 1 GiB, or an eighth of memory.
+
+    Raises:
+        ValueError: The variable is not a positive number of bytes.
+    """
+    setting = os.environ.get("PYPELN_QUEUE_BYTES")
+    if setting is None:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return min(1 << 30, max(64 << 20, memory // 8))
+    if not setting.isdecimal() or int(setting) < 1 << 20:
+        raise ValueError(
+            f"PYPELN_QUEUE_BYTES is {setting!r}; it is the byte budget of a queue between processes, a whole number "
+            "of bytes and at least 1048576 (1 MiB)"
+        )
+    return int(setting)
+
+
+@dataclasses.dataclass
+class Region:
+    """A part of the control segment."""
+
+    offset: int
+    nbytes: int
+
+
+class Layout:
+    """Deals out the control segment, before it exists."""
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+
+    def add(self, nbytes: int) -> Region:
+        """The next part, of at least nbytes."""
+        region = Region(self.nbytes, nbytes)
+        self.nbytes += -(-nbytes // ALIGNMENT) * ALIGNMENT
+        return region
+
+
+class SharedQueue:
+    """A ring of slots in the control segment, with its arena.
+
+    Args:
+        layout: Where to take the ring's part from.
+        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY.
+        producers: How many ports will put into it.
+        consumer_bell: Wakes the event loop that takes from it, if one does.
+        producer_bell: Wakes the event loop that puts into it, if one does.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        maxsize: int,
+        producers: int,
+        consumer_bell: Bell | None = None,
+        producer_bell: Bell | None = None,
+    ) -> None:
+        self.capacity = min(maxsize or DEFAULT_CAPACITY, MOST_SLOTS)
+        self.producers = producers
+        self.region = layout.add(SharedRing.nbytes_for(self.capacity, producers))
+        self.consumer_bell = consumer_bell
+        self.producer_bell = producer_bell
+        budget = byte_budget()
+        self.arena = Segment(arena_nbytes(budget))
+        create_arena(self.arena, budget)
+        self.control: Segment
+        self.ring: SharedRing
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Only ever pickled for a child that is being spawned: Segment and Bell hand their descriptors over.
+        state = self.__dict__.copy()
+        del state["ring"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.ring = SharedRing(self.control, self.region.offset, self.region.nbytes, self.arena)
+
+    def create(self, control: Segment) -> None:
+        """Lay the ring out in the control segment."""
+        self.control = control
+        self.ring = SharedRing(control, self.region.offset, self.region.nbytes, self.arena)
+        self.ring.create(self.capacity, self.producers)
+
+    def inlet(self, owner: int, ledger: Ledger | None = None, worker: int = 0) -> SharedIn:
+        """A port to take through; with a ledger, through the worker's lease."""
+        port = SharedIn(self.ring, owner, ledger, worker)
+        port.connect(listen_fd(self.consumer_bell), ring_fd(self.producer_bell))
+        return port
+
+    def outlet(
+        self, owner: int, producer: int, ledger: Ledger | None = None, worker: int = 0, outlet: int = 0
+    ) -> SharedOut:
+        """A port to put through; with a ledger, in the protocol of the worker's lease."""
+        port = SharedOut(self.ring, owner, producer, ledger, worker, outlet)
+        port.connect(listen_fd(self.producer_bell), ring_fd(self.consumer_bell))
+        return port
+
+    def abort(self) -> None:
+        """Everybody who puts or takes raises RunAborted from now on."""
+        self.ring.abort()
+        _ring_both(self.consumer_bell, self.producer_bell)
+
+    def wake_all(self) -> None:
+        """Wake everybody, loops included: after a death, because a wake may have gone to the dead."""
+        self.ring.wake_all()
+        _ring_both(self.consumer_bell, self.producer_bell)
+
+    def close(self) -> None:
+        """Free the bells; the memory goes with its last port."""
+        for bell in (self.consumer_bell, self.producer_bell):
+            if bell is not None:
+                bell.close()
+
+
+def _open_segment(handle: Any, nbytes: int) -> Segment:
+    return Segment(nbytes, handle.detach())
+
+
+def _reduce_segment(segment: Segment) -> tuple[Any, ...]:
+    from multiprocessing import reduction
+
+    return _open_segment, (reduction.DupFd(segment.fd), segment.nbytes)  # type: ignore[attr-defined]
+
+
+copyreg.pickle(Segment, _reduce_segment)

@@ -1,0 +1,35 @@
+/* segment.h - anonymous shared memory: no name, so nothing can be guessed and nothing can leak.
+ *
+ * Linux: memfd_create, sealed against shrinking and growing (a participant that truncates the file
+ * would make the others' next access a bus error).  Other POSIX systems: shm_open under a random name
+ * that is unlinked at once.  Windows: an unnamed mapping.  The system-specific half is in
+ * segment_<system>.c; this interface is all that the rest of the core sees.
+ *
+ * Pages are not there until they are reserved: pp_segment_reserve makes the system commit them, so
+ * that running out of memory is a status and never a SIGBUS in the middle of a copy.
+ */
+#ifndef PP_SEGMENT_H
+#define PP_SEGMENT_H
+
+#include <stdint.h>
+
+typedef struct pp_segment {
+    unsigned char *base; /* NULL when closed */
+    uint64_t nbytes;     /* of the mapping, a multiple of the page size */
+    int fd;              /* what other processes open it by; -1 where a system has no such thing */
+} pp_segment;
+
+/* Create and map a zero-filled segment of at least nbytes.  PP_OK, PP_NOMEM or PP_OSERROR. */
+int pp_segment_create(pp_segment *segment, uint64_t nbytes);
+
+/* Map an existing segment through its descriptor.  The segment takes the descriptor over on PP_OK.
+ * PP_CORRUPT when the file is smaller than nbytes. */
+int pp_segment_open(pp_segment *segment, int fd, uint64_t nbytes);
+
+/* Commit the pages of [offset, offset + nbytes).  PP_OK, PP_NOMEM or PP_OSERROR. */
+int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes);
+
+/* Unmap and close.  Safe to call twice. */
+void pp_segment_close(pp_segment *segment);
+
+#endif

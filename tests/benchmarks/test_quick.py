@@ -1,0 +1,150 @@
+"""The benchmarks run, check their contenders' results and refuse packages that are not installed copies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+from cases import MODULES, load_case  # noqa: E402
+from harness import processes  # noqa: E402
+from harness.case import Case, Contender, Role  # noqa: E402
+from harness.checks import WrongResults, check_each_once  # noqa: E402
+from harness.environment import UnfitPackage, require_installed  # noqa: E402
+from harness.report import quantity, ratio, table  # noqa: E402
+from harness.rounds import Row  # noqa: E402
+
+
+def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / "run.py"), *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+@pytest.fixture(scope="module")
+def pypeln_is_a_copy() -> None:
+    unfit = processes.describe(sys.executable)["unfit"]
+    if unfit:
+        pytest.skip(unfit)
+
+
+@pytest.mark.usefixtures("pypeln_is_a_copy")
+@pytest.mark.parametrize("name", MODULES)
+def test_every_contender_of_a_case_delivers_each_element_once(name: str, tmp_path: Path) -> None:
+    answer = tmp_path / "answer.json"
+    done = run_benchmarks("--quick", "--repeats", "1", "--cases", name, "--json", str(answer))
+    assert done.returncode == 0, done.stderr
+    (measured,) = json.loads(answer.read_text())["cases"]
+    not_run = {row["contender"] for row in measured["rows"] if row["median"] is None}
+    assert not_run <= {"pypeln 0.4.9", "streamable"}
+    assert all(row["median"] > 0 for row in measured["rows"] if row["contender"] not in not_run)
+    assert all(row["contender"] in done.stdout for row in measured["rows"])
+
+
+@pytest.mark.usefixtures("pypeln_is_a_copy")
+def test_an_interpreter_without_0_4_9_is_refused_as_the_old_one() -> None:
+    done = run_benchmarks("--quick", "--cases", "P5", "--old-python", sys.executable)
+    assert done.returncode == 2
+    assert "must have pypeln 0.4.9" in done.stderr
+
+
+def test_an_unknown_case_is_a_one_line_error() -> None:
+    done = run_benchmarks("--cases", "P1,Z9")
+    assert done.returncode == 2
+    assert "there is no case 'Z9'" in done.stderr.splitlines()[-1]
+
+
+def test_a_package_in_a_source_tree_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in_a_tree").mkdir()
+    (tmp_path / "in_a_tree" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnfitPackage, match="not installed"):
+        require_installed("in_a_tree")
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ([1, 2], "missing: 3; unexpected or doubled: none"),
+        ([1, 2, 3, 3], "missing: none; unexpected or doubled: 3"),
+        ([1, 2, 2], "missing: 3; unexpected or doubled: 2"),
+        ([1, 2, 9], "missing: 3; unexpected or doubled: 9"),
+    ],
+)
+def test_wrong_results_are_named(results: list[int], message: str) -> None:
+    with pytest.raises(WrongResults, match=message):
+        check_each_once(results, [1, 2, 3])
+
+
+def test_results_in_another_order_are_right() -> None:
+    check_each_once([3, 1, 2], range(1, 4))
+
+
+def test_a_contender_that_fails_or_hangs_is_reported_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = tmp_path / "child.py"
+    monkeypatch.setattr(processes, "CHILD", child)
+    child.write_text("raise SystemExit('no such luck')")
+    with pytest.raises(
+        processes.RunFailed, match="P1, somebody, workers=1, items=5: exit status 1\nno such luck"
+    ):
+        processes.measure(sys.executable, "P1", "somebody", workers=1, items=5, timeout_s=60)
+    child.write_text("import signal; signal.pause()")
+    with pytest.raises(processes.RunFailed, match="not done after 1 s, killed"):
+        processes.measure(sys.executable, "P1", "somebody", workers=1, items=5, timeout_s=1)
+
+
+def rows_of(case: Case, **values: list[float]) -> dict[str, Row]:
+    return {
+        role: Row(
+            Contender(role, Role[role], 1, case.contenders[0].open),
+            workers=case.workers[0],
+            items=1,
+            samples=[{"value": value, "extra": {}} for value in samples],
+        )
+        for role, samples in values.items()
+    }
+
+
+def test_ratios_are_of_medians_and_above_one_when_better() -> None:
+    rate, duration = load_case("P1"), load_case("P5")
+    assert rate.higher_is_better
+    assert not duration.higher_is_better
+    rows = rows_of(rate, PYPELN=[1, 6, 100], OLD=[2, 2, 900])
+    assert ratio(rate, rows["PYPELN"], rows["OLD"]) == 3
+    assert ratio(duration, rows["PYPELN"], rows["OLD"]) == pytest.approx(1 / 3)
+    assert ratio(rate, rows["PYPELN"], None) is None
+
+
+def test_the_table_compares_with_the_best_peer_and_names_who_did_not_run() -> None:
+    case = load_case("P1")
+    rows = rows_of(case, PYPELN=[4e6], PEER=[1e6], REFERENCE=[1e7])
+    slower = rows_of(case, PEER=[1e3], OLD=[])
+    slower["OLD"].not_run = "no --old-python given"
+    lines = table(case, [*rows.values(), *slower.values()]).splitlines()
+    (pypeln,) = [line for line in lines if line.startswith("PYPELN")]
+    assert pypeln.split() == ["PYPELN", "4.00M", "4.00M", "4.00M", "4.00x", "-", "-", "1"]
+    (old,) = [line for line in lines if line.startswith("OLD")]
+    assert old.split(maxsplit=1)[1] == "not run: no --old-python given"
+
+
+def test_quantities_keep_three_digits() -> None:
+    values = (None, 3.14159, 42, 99.97, 999.4, 999.6, 1234, 999_700, 8.75e6)
+    written = ["-", "3.14", "42.0", "100", "999", "1.00k", "1.23k", "1.00M", "8.75M"]
+    assert [quantity(value) for value in values] == written
