@@ -10,7 +10,7 @@ from pypeln.run.callbacks import StageStatus, WorkerInfo
 from pypeln.run.plan import WorkerKind
 
 if TYPE_CHECKING:
-    from pypeln.transport.channel import IterableQueue
+    from pypeln.transport.channel import ThreadQueue as IterableQueue
 
 __all__ = [
     "IterableQueue",
@@ -44,7 +44,7 @@ to_iterable = _calls.to_iterable
 def __getattr__(name: str) -> Any:
     # The queue brings the compiled transport with it, which a pipeline only needs when it runs.
     if name == "IterableQueue":
-        from pypeln.transport.channel import IterableQueue
+        from pypeln.transport.channel import ThreadQueue as IterableQueue
 
         return IterableQueue
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -34,7 +34,7 @@ class Host:
             first_time = request.path not in self.asked
             self.asked.add(request.path)
             if number % 10 == 0 and first_time:
-                return web.Response(status=503, headers={"Retry-After": "1"} if number == 0 else {})
+                return web.Response(status=503, headers={"Retry-After": "1"} if number == 20 else {})
             if number == 13:
                 return web.Response(status=404, text="no such page")
             return web.Response(text=f"This is page {number}.")

@@ -31,6 +31,7 @@ cdef extern from "atomics.h" nogil:
         pass
     ctypedef struct pp_a32:
         pass
+    bint pp_cas64(pp_a64 *p, uint64_t *expected, uint64_t wanted) noexcept
     uint64_t load64 "pp_load_acq"(pp_a64 *p) noexcept
     uint32_t load32 "pp_load_acq"(pp_a32 *p) noexcept
     void store64 "pp_store_rel"(pp_a64 *p, uint64_t v) noexcept

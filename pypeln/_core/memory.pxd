@@ -1,6 +1,6 @@
 from libc.stdint cimport uint64_t
 
-from pypeln._core.c cimport pp_lease, pp_segment, pp_window
+from pypeln._core.c cimport pp_a64, pp_lease, pp_segment, pp_window
 
 
 cdef class Segment:
@@ -17,4 +17,10 @@ cdef class Ledger:
 cdef class Window:
     cdef pp_window *window
     cdef int bell
+    cdef Segment segment
+
+
+cdef class Roster:
+    cdef pp_a64 *words
+    cdef Py_ssize_t places
     cdef Segment segment

@@ -15,7 +15,7 @@ from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_BLOCK, PP_CORRUPT, PP_END, PP_INLINE, PP_MAX_DEPTH, PP_NOMEM, PP_OBJECT, PP_OK, PP_OUT_SHIFT,
-    load32, load64, pp_lease, pp_now_ns, pp_segment_close, pp_segment_create, pp_segment_open,
+    load32, load64, pp_a64, pp_cas64, pp_lease, pp_now_ns, pp_segment_close, pp_segment_create, pp_segment_open,
     pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance, pp_window_wait, store32,
     store64,
 )
@@ -251,3 +251,44 @@ cdef class Window:
     def __dealloc__(self):
         if self.segment is None:
             free(self.window)
+
+
+cdef class Roster:
+    """Who takes part in something that processes share: a word each, free when zero.
+
+    Args:
+        places: How many may take part at the same time.
+        segment: Where it lies.
+        offset: In the segment, a multiple of 64.
+    """
+
+    def __cinit__(self, Py_ssize_t places, Segment segment not None, uint64_t offset):
+        if offset + places * sizeof(pp_a64) > segment.segment.nbytes:
+            raise CorruptMemory("the roster reaches beyond its segment")
+        self.places = places
+        self.segment = segment
+        self.words = <pp_a64 *>(segment.segment.base + offset)
+
+    @staticmethod
+    def nbytes(Py_ssize_t places) -> int:
+        """Bytes that a roster takes."""
+        return places * sizeof(pp_a64)
+
+    def join(self, uint64_t word) -> int:
+        """Take a free place and leave the word there; -1 when there is none."""
+        cdef Py_ssize_t place
+        cdef uint64_t free
+        for place in range(self.places):
+            free = 0
+            if pp_cas64(&self.words[place], &free, word):
+                return place
+        return -1
+
+    def leave(self, Py_ssize_t place, uint64_t word) -> bool:
+        """Free a place, if the word is still there."""
+        return pp_cas64(&self.words[place], &word, 0)
+
+    def present(self) -> list:
+        """Each place that is taken, with its word."""
+        cdef Py_ssize_t place
+        return [(place, load64(&self.words[place])) for place in range(self.places) if load64(&self.words[place])]

@@ -25,6 +25,17 @@ class InPort:
     def take_nowait(self) -> Any:
         """The next element, or EMPTY, END, CLOSED. Raises RunAborted."""
 
+    def resume(self) -> bool:
+        """Load head and index of what a dead predecessor left in hand; False when that is nothing."""
+
+    def connect(self, bell: int, other_bell: int) -> None:
+        """Say where the bells are: the one that rings for this side, and the other one; -1 for none."""
+
+    def disown(self) -> None:
+        """This is a forked copy of a process: the queue is not to be touched."""
+
+    def __iter__(self) -> InPort: ...
+    def __next__(self) -> Any: ...
     def done(self) -> None:
         """Answer for the element in hand: its lease ends. The next take does it too."""
 
@@ -37,8 +48,14 @@ class InPort:
 class OutPort:
     """The end of a queue that one worker puts into. Belongs to one thread."""
 
+    def connect(self, bell: int, other_bell: int) -> None:
+        """Say where the bells are: the one that rings for this side, and the other one; -1 for none."""
+
     def put(self, value: Any, index: tuple[int, ...], lane: int = 0) -> None:
         """Put an element, waiting for room. Raises RunAborted, or whatever encoding the value raises."""
+
+    def put_within(self, value: Any, index: tuple[int, ...], timeout_s: float) -> bool:
+        """Put an element, waiting for room for so long; False when there was none."""
 
     def put_nowait(self, value: Any, index: tuple[int, ...], lane: int = 0) -> bool:
         """Put an element if there is room; False when there is none."""

@@ -13,7 +13,7 @@ from pypeln._core.c cimport (
     PP_TOOBIG, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open, pp_arena_publish,
     pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage, pp_descriptor, pp_head, pp_lease,
     pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort,
-    pp_ring_bytes, pp_ring_close_for, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle,
+    pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle,
     pp_ring_wake_all, pp_slot, pp_spot_notify, store64,
 )
 from pypeln._core.decoder cimport decode_payload as decode
@@ -71,6 +71,11 @@ cdef class SharedRing:
         pp_ring_create(self.ring, capacity, producers, True)
 
     @property
+    def closed(self):
+        """Whether every producer has closed."""
+        return bool(pp_ring_closed(self.ring))
+
+    @property
     def count(self):
         """How many elements it holds, more or less."""
         return pp_ring_count(self.ring)
@@ -96,9 +101,12 @@ cdef class SharedRing:
         pp_ring_settle(self.ring, ledger.at(worker), owner)
 
     def mend(self, Ledger ledger, Py_ssize_t worker, uint32_t owner) -> int:
-        """Give back what a dead worker held of this ring; returns how many slots that was."""
+        """Give back what a dead worker held of this ring; returns how many slots that was.
+
+        Without a ledger there is no lease, and an element that the dead had begun to take is gone.
+        """
         cdef pp_arena arena
-        cdef int mended = pp_ring_mend(self.ring, ledger.at(worker), owner)
+        cdef int mended = pp_ring_mend(self.ring, NULL if ledger is None else ledger.at(worker), owner)
         if pp_arena_open(&arena, &self.arena_segment.segment, owner) == PP_OK:
             pp_arena_repair(&arena, owner)
         return mended

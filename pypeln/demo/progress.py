@@ -58,7 +58,8 @@ class Progress:
             return
         # A line that reaches the last column would scroll the terminal at each draw.
         text = text[: shutil.get_terminal_size().columns - 1]
+        # Before the write: an interrupt can come right after it, and the line must be cleared then too.
+        self._width = max(self._width, len(text))
         # Blanks, not an escape sequence: they clear the rest of the line on every terminal there is.
         self._stream.write("\r" + text.ljust(self._width) + ("" if text else "\r"))
         self._stream.flush()
-        self._width = len(text)

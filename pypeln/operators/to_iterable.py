@@ -56,7 +56,7 @@ class ToIterable(Calls):
 
         Example:
             >>> from pypeln import th
-            >>> th.map(str.upper, ["a", "b"]) | th.to_iterable(maxsize=1, return_index=True) | list
+            >>> list(th.map(str.upper, ["a", "b"]) | th.to_iterable(maxsize=1, return_index=True))
             [Element(index=(0,), value='A'), Element(index=(1,), value='B')]
         """
         call = f"{self.name}.to_iterable"

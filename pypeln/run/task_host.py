@@ -14,16 +14,20 @@ import asyncio
 import contextvars
 import threading
 import warnings
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pypeln.errors import PipelineError, RunAborted
 from pypeln.run import callbacks
+from pypeln.run.notes import note_place
 from pypeln.run.plan import PlannedStage
 from pypeln.run.task_source import Source
 from pypeln.run.task_worker import Turn, Workers
-from pypeln.transport.event_loop import InEnd, OutEnd
+from pypeln.transport.event_loop import Inlet, Outlet
+
+if TYPE_CHECKING:
+    from pypeln.run.order import Ordering
 
 GRACE_S: Final = 1.0  # reliability: everything is joined within a second once f has yielded
 CANCEL_AGAIN_S: Final = 0.05
@@ -37,6 +41,7 @@ class Counters(Protocol):
     filtered: int
     failed: int
     timed_out: int
+    sent: int
 
 
 class Window(Protocol):
@@ -63,7 +68,16 @@ class RunControl(Protocol):
         """Where a worker counts."""
 
     def window(self, stage: PlannedStage) -> Window | None:
-        """The window of a source whose stage is `windowed`."""
+        """How far a source may run ahead; None when nobody minds."""
+
+    def ordering(self, stage: PlannedStage) -> Ordering:
+        """What puts the elements of an `ordered` stage in order."""
+
+    def source_iterator(self, stage: PlannedStage) -> Iterator[Any]:
+        """What to iterate where a source wants to know when the run stops listening. Called in a thread."""
+
+    def finished(self, stage: PlannedStage) -> None:
+        """The workers of a stage have finished, and its on_done is about to be called."""
 
 
 @dataclass
@@ -77,8 +91,8 @@ class StagePorts:
         lanes: How many lanes arrive at the inlet.
     """
 
-    inlet: InEnd | None
-    outlets: Sequence[OutEnd]
+    inlet: Inlet | None
+    outlets: Sequence[Outlet]
     ends: Sequence[bool] = ()
     lanes: int = 1
 
@@ -102,9 +116,10 @@ class StageInHost:
             info = callbacks.WorkerInfo(0)
             injection = await callbacks.prepare_async(self.plan, info)
             if self.plan.operator.feeds:
-                await Source(self, self.host.run.window(self.plan) if self.plan.windowed else None).run()
+                await Source(self).run()
             else:
                 await Workers(self, injection).run()
+            self.host.run.finished(self.plan)
             await callbacks.finish_async(self.plan, info, injection, lambda: 0)
             for outlet, _ in self.outlets:
                 outlet.close()
@@ -194,17 +209,9 @@ class TaskHost:
         """End with an error. Only the first one counts: those that follow come of the cancellation."""
         if self.aborting:
             return
-        place = f"stage {stage.name}" + ("" if index is None else f", element_index {index}")
-        if isinstance(error, asyncio.CancelledError):
-            # Passed on as it is, it would cancel whoever iterates the pipeline.
-            cause = error
-            error = PipelineError(
-                f"{place}: a function of the stage was cancelled from within, or its task from outside the pipeline; "
-                "let the function raise an error of its own, or return"
-            )
-            error.__cause__ = cause
-        else:
-            add_note(error, place)
+        if isinstance(error, (asyncio.CancelledError, SystemExit)):
+            error = _explained(error, stage)
+        note_place(error, stage.name, index)
         self.aborting = True
         self.run.fail(error, stage, index)
         self._abort()
@@ -290,8 +297,14 @@ async def _end_leftovers(loop: asyncio.AbstractEventLoop) -> None:
     await loop.shutdown_default_executor()
 
 
-def add_note(error: BaseException, note: str) -> None:
-    """Add a note that tracebacks show; before Python 3.11 it is kept in the same place and not shown."""
-    notes = list(getattr(error, "__notes__", ()))
-    if note not in notes:
-        error.__notes__ = [*notes, note]  # type: ignore[attr-defined,unused-ignore]
+def _explained(error: BaseException, stage: PlannedStage) -> PipelineError:
+    """What to raise in the consumer for an exception that would end more than the pipeline there."""
+    if isinstance(error, SystemExit):
+        what = f"called sys.exit({error.code!r}) in an event loop, which cannot end the program from there"
+    else:
+        what = "was cancelled, but not by the pipeline: by itself, or because somebody cancelled its task"
+    explained = PipelineError(
+        f"a function of stage {stage.name} {what}; raise another exception to end the pipeline, or return"
+    )
+    explained.__cause__ = error
+    return explained

@@ -20,18 +20,19 @@ import contextvars
 import threading
 import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from itertools import islice, repeat
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from pypeln._core.worker import SOURCE_END, UNTRACKED
 from pypeln.element import Element
 from pypeln.run.numbering import as_element, close_generator
 from pypeln.run.task_worker import QUANTUM_S
 from pypeln.transport.event_loop import ELEMENT, Entry
 
 if TYPE_CHECKING:
-    from pypeln.run.task_host import StageInHost, Window
+    from pypeln.run.task_host import StageInHost
 
 # Iterating these cannot block. Exact types: a subclass may do anything in __iter__.
 CONTAINERS: Final = frozenset(
@@ -49,13 +50,13 @@ class Source:
 
     Args:
         stage: The stage; `plan.source` is what to iterate.
-        window: How far it may run ahead, if an `ordered` stage is downstream.
     """
 
-    def __init__(self, stage: StageInHost, window: Window | None) -> None:
+    def __init__(self, stage: StageInHost) -> None:
         self._stage = stage
-        self._window = window
+        self._window = stage.host.run.window(stage.plan)
         self._position = 0
+        self._tracked = True  # the elements have the indices that their positions give them
 
     async def run(self) -> None:
         """Send every element of the source.
@@ -71,12 +72,13 @@ class Source:
         elif type(source) in CONTAINERS:
             await self._iterate(source)
         elif isinstance(source, Iterable) or hasattr(source, "__getitem__"):
-            await self._iterate_in_thread(source)
+            await self._iterate_in_thread()
         else:
             raise TypeError(
                 f"stage {self._stage.plan.name}: the source is a {type(source).__name__}, which cannot be iterated; "
                 "give an iterable or an async iterable"
             )
+        await self._send_end((self._position,), SOURCE_END)
 
     async def _iterate_async(self, source: AsyncIterable[Any]) -> None:
         iterator = source.__aiter__()
@@ -99,8 +101,8 @@ class Source:
         while values := list(islice(iterator, max(self._room(), 1))):
             await self._send_all(values)
 
-    async def _iterate_in_thread(self, source: Iterable[Any]) -> None:
-        feeder = _Feeder(source, self._stage.plan.name)
+    async def _iterate_in_thread(self) -> None:
+        feeder = _Feeder(self._iterator, self._stage.plan.name)
         granted = 0  # and not yet received
         batch = 0  # received since the loop last waited
         feeder.start()
@@ -137,6 +139,12 @@ class Source:
         if feeder.error is not None:
             raise feeder.error
 
+    def _iterator(self) -> Iterator[Any]:
+        plan = self._stage.plan
+        if hasattr(plan.source, "_feed_run"):
+            return self._stage.host.run.source_iterator(plan)
+        return iter(plan.source)
+
     def _room(self) -> int:
         return min(outlet.room() for outlet, _ in self._stage.outlets)
 
@@ -154,32 +162,43 @@ class Source:
             put = outlet.put_some(entries)
             for entry in islice(entries, put, None):
                 await outlet.put(entry)
+        stage.counters.sent += len(values)
         stage.counters.emitted += len(values)
 
     async def _send(self, value: Any) -> None:
-        stage, window = self._stage, self._window
+        stage = self._stage
         stage.counters.taken += 1
-        if window is not None and not window.admit(self._position):
-            await window.wait(self._position)
         index: tuple[int, ...] = (self._position,)
         if type(value) is Element:
             index, value = as_element(value, self._position)
+            if self._tracked:
+                # Nobody can say which indices are missing, so `ordered` sorts at the end, and must not be waited for.
+                self._tracked = False
+                self._window = None
+                await self._send_end((0,), UNTRACKED)
+        if self._window is not None and not self._window.admit(self._position):
+            await self._window.wait(self._position)
         self._position += 1
         for outlet, lane in stage.outlets:
             entry: Entry = (value, index, lane, ELEMENT)
             if not outlet.put_nowait(entry):
                 await outlet.put(entry)
+        stage.counters.sent += 1
         stage.counters.emitted += 1
+
+    async def _send_end(self, index: tuple[int, ...], count: int) -> None:
+        for outlet, lane in self._stage.ended_outlets:
+            await outlet.put((None, index, lane, count))
 
 
 class _Feeder:
     """The thread that iterates. `received` is appended to there and emptied in the loop."""
 
-    def __init__(self, source: Iterable[Any], name: str) -> None:
+    def __init__(self, iterate: Callable[[], Iterator[Any]], name: str) -> None:
         self.received: deque[Any] = deque()
         self.error: BaseException | None = None
         self.finished = False  # nothing will be added to `received`
-        self._source = source
+        self._iterate = iterate
         self._loop = asyncio.get_running_loop()
         self._looking = True  # the loop will look at `received` by itself
         self._waiter: asyncio.Future[None] | None = None
@@ -249,7 +268,7 @@ class _Feeder:
         iterator: Iterator[Any] | None = None
         received = self.received
         try:
-            iterator = iter(self._source)
+            iterator = self._iterate()
             while granted := self._next_grant():
                 taken = 0
                 for value in islice(iterator, granted):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pypeln.errors import RunAborted
 from pypeln.run.numbering import close_generator
 from pypeln.run.plan import Emission
-from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, EMPTY_ENTRY, Entry, InEnd, OutEnd
+from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, EMPTY_ENTRY, Entry, Inlet, Outlet
 
 if TYPE_CHECKING:
     from pypeln.run.callbacks import Injection
@@ -129,7 +129,7 @@ class Workers:
         self._injection = injection
         self._emission = stage.plan.operator.emission
         assert stage.inlet is not None
-        self._inlet: InEnd = stage.inlet
+        self._inlet: Inlet = stage.inlet
         self._limit = stage.plan.workers or NO_LIMIT
         if self._emission is Emission.INPUT:
             self._limit = 1  # moving elements along never awaits anything but room
@@ -239,6 +239,7 @@ class Workers:
                         entry = (result, index, lane + offset, ELEMENT)
                         if not outlet.put_nowait(entry):
                             await self._wait_to_put(outlet, entry)
+                    counters.sent += 1
                 counters.emitted += 1
 
                 if turn.owner is not me:  # somebody else ran since: so the loop went round
@@ -257,11 +258,7 @@ class Workers:
         """Send on what comes in, in order where the operator says so."""
         stage, inlet = self._stage, self._inlet
         counters, turn, me = stage.counters, stage.host.turn, object()
-        reorder = None
-        if stage.plan.operator.reorders:
-            from pypeln.run.reorder import Reorder
-
-            reorder = Reorder(stage.lanes)
+        ordering = stage.host.run.ordering(stage.plan) if stage.plan.operator.reorders else None
         index: tuple[int, ...] | None = None
         try:
             while True:
@@ -271,27 +268,28 @@ class Workers:
                     entry = await inlet.take()
                 value, index, lane, count = entry
                 if entry is CLOSED_ENTRY:
-                    return
+                    break
                 if count == ELEMENT:
                     counters.taken += 1
-                    if reorder is None:
+                    if ordering is None:
                         await self._send(value, index, lane)
-                        counters.emitted += 1
                     else:
-                        for element in reorder.push(index, lane, value):
-                            await self._send(element.value, element.index, 0)
-                            counters.emitted += 1
+                        for released in ordering.push(index, lane, value):
+                            await self._send_released(*released)
                 else:
-                    if reorder is not None:
-                        for element in reorder.end(index, lane, count):
-                            await self._send(element.value, element.index, 0)
-                            counters.emitted += 1
+                    # Another `ordered` further down wants it too, and it need not wait for its turn.
                     await self._send_end(index, lane, count)
+                    if ordering is not None:
+                        for released in ordering.end(index, lane, count):
+                            await self._send_released(*released)
                 if turn.owner is not me:
                     turn.owner = me
                     turn.until = perf_counter() + self._quantum_s
                 elif perf_counter() >= turn.until:
                     await turn.give_way(me, self._quantum_s)
+            if ordering is not None:
+                for released in ordering.close():
+                    await self._send_released(*released)
         except (RunAborted, GeneratorExit):
             raise
         except BaseException as error:
@@ -364,6 +362,7 @@ class Workers:
                 await self._wait_to_put(outlet, entry)
                 if deadline is not None:
                     deadline.resume()
+        self._stage.counters.sent += 1
         turn = self._stage.host.turn
         if turn.owner is not me:
             turn.owner = me
@@ -372,10 +371,16 @@ class Workers:
             await turn.give_way(me, self._quantum_s)
 
     async def _send(self, value: Any, index: tuple[int, ...], lane: int) -> None:
+        counters = self._stage.counters
         for outlet, offset in self._stage.outlets:
             entry = (value, index, lane + offset, ELEMENT)
             if not outlet.put_nowait(entry):
                 await self._wait_to_put(outlet, entry)
+        counters.sent += 1
+        counters.emitted += 1
+
+    async def _send_released(self, index: tuple[int, ...], lane: int, value: Any) -> None:
+        await self._send(value, index, lane)
 
     async def _send_end(self, index: tuple[int, ...], lane: int, count: int) -> None:
         for outlet, offset in self._stage.ended_outlets:
@@ -383,7 +388,7 @@ class Workers:
             if not outlet.put_nowait(entry):
                 await self._wait_to_put(outlet, entry)
 
-    async def _wait_to_put(self, outlet: OutEnd, entry: Entry) -> None:
+    async def _wait_to_put(self, outlet: Outlet, entry: Entry) -> None:
         self._blocked += 1
         try:
             await outlet.put(entry)

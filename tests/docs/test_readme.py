@@ -98,7 +98,7 @@ def test_python_block_prints_what_its_comments_say(
     script.write_text(setup + block.text, encoding="utf-8")
 
     done = subprocess.run(
-        [sys.executable, "-X", "dev", script.name],
+        [sys.executable, "-W", "default", script.name],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -1,0 +1,310 @@
+"""A bounded queue between coroutines of one event loop.
+
+What goes through is an *entry*, the tuple `(value, index, lane, count)`: an element when `count` is
+`ELEMENT`, else an END mark, which says that the element at `index` has `count` children.
+
+An attempt without waiting (`take_nowait`, `put_nowait`) makes no Future and does not suspend. A wait is
+a Future in a line, first come first served, and the other side *hands over*: it resolves the Future with
+the entry, so that nobody wakes to find that another was faster.
+
+Failure modes: a cancelled waiter leaves the line, and if an entry was handed to it already, the entry
+goes back to the head of the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+from pypeln.errors import RunAborted
+
+Entry = tuple[Any, tuple[int, ...], int, int]
+
+ELEMENT: Final = -1  # the count of an entry that is an element
+EMPTY_ENTRY: Final[Entry] = (None, (), 0, -2)  # compared by identity, like the two below
+CLOSED_ENTRY: Final[Entry] = (None, (), 0, -3)
+ABORTED_ENTRY: Final[Entry] = (None, (), 0, -4)
+ROOM_ENTRY: Final[Entry] = (None, (), 0, -5)  # in the line of putters: wants to know of room, puts nothing
+
+# maxsize=0 puts no bound on the number that a user counts with, but memory is always bounded.
+SOFT_BOUND: Final = 8192
+
+# A producer that is woken for every element taken costs more than the element. Queues at least this large are
+# drained to half before their producers are woken; smaller ones would run dry meanwhile.
+HYSTERESIS_FROM: Final = 64
+
+# A taker that is woken for every element pays more for waking than for taking. So takers of a fast stream nap: those
+# who put leave them alone until the nap is over or the queue half full. Whether the stream is fast is found out by
+# trying: a nap in which this many entries came is followed by another, and after one that was not worth it the queue
+# wakes its takers at once for 32 waits, then 64, up to 1024: what one element waits for another is not a stream.
+NAP_S: Final = 0.0005
+NAP_WORTH: Final = 8
+FIRST_NAP: Final = 16  # waits; a short run never naps
+LONGEST_AWAKE: Final = 1024
+
+
+class LoopQueue:
+    """A bounded queue between coroutines of one event loop.
+
+    Belongs to the thread of that loop. An element that waits in `put` is not in the queue yet.
+
+    Args:
+        maxsize: Elements it may hold; 0 for `SOFT_BOUND`.
+        producers: How many `close()` calls end it, one for each stage that puts.
+
+    Example:
+        >>> import asyncio
+        >>> async def main():
+        ...     queue = LoopQueue(maxsize=2, producers=1)
+        ...     await queue.put(("a", (0,), 0, ELEMENT))
+        ...     queue.close()
+        ...     return [(await queue.take())[0], await queue.take() is CLOSED_ENTRY]
+        >>> asyncio.run(main())
+        ['a', True]
+    """
+
+    __slots__ = (
+        "_aborted",
+        "_awake",
+        "_bound",
+        "_entries",
+        "_limit",
+        "_nap",
+        "_nappers",
+        "_producers",
+        "_putters",
+        "_resume_at",
+        "_takers",
+        "_waits",
+        "maxsize",
+    )
+
+    def __init__(self, maxsize: int = 0, producers: int = 1) -> None:
+        self.maxsize = maxsize
+        self._bound = maxsize or SOFT_BOUND
+        self._resume_at = self._bound - 1 if self._bound < HYSTERESIS_FROM else self._bound // 2
+        self._producers = producers
+        self._aborted = False
+        self._entries: deque[Entry] = deque()
+        self._takers: deque[asyncio.Future[Entry]] = deque()  # when there are any, nothing is in the queue
+        self._putters: deque[tuple[asyncio.Future[Entry], Entry]] = deque()
+        self._limit = self._bound  # entries at which put_nowait stops to think: the bound, or the end of a nap
+        self._nappers: deque[asyncio.Future[Entry]] = deque()
+        self._nap: asyncio.TimerHandle | None = None
+        self._awake = FIRST_NAP  # waits from one nap to the next
+        self._waits = 0  # since the last nap
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def backlog(self) -> int:
+        """Entries that wait to be taken."""
+        return len(self._entries)
+
+    def room(self) -> int:
+        """Entries that can be put now without waiting."""
+        return 0 if self._putters else self._bound - len(self._entries)
+
+    def take_nowait(self) -> Entry:
+        """The next entry, `EMPTY_ENTRY`, or `CLOSED_ENTRY` when no more can come.
+
+        Raises:
+            RunAborted: The run ends early.
+        """
+        entries = self._entries
+        if entries:
+            entry = entries.popleft()
+            if self._putters and len(entries) <= self._resume_at:
+                self._admit()
+            return entry
+        if self._aborted:
+            raise RunAborted
+        return EMPTY_ENTRY if self._producers > 0 else CLOSED_ENTRY
+
+    async def take(self) -> Entry:
+        """The next entry, once there is one, or `CLOSED_ENTRY`.
+
+        Raises:
+            RunAborted: The run ends early.
+        """
+        entry = self.take_nowait()
+        if entry is not EMPTY_ENTRY:
+            return entry
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Entry] = loop.create_future()
+        line = self._line_of_takers(loop)
+        line.append(waiter)
+        try:
+            entry = await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._give_back(waiter.result())
+            elif waiter in self._takers:
+                self._takers.remove(waiter)
+            elif waiter in self._nappers:
+                self._nappers.remove(waiter)
+            raise
+        if entry is ABORTED_ENTRY:
+            raise RunAborted
+        return entry
+
+    def put_nowait(self, entry: Entry) -> bool:
+        """Put an entry if there is room and nobody waits for it; False otherwise.
+
+        Raises:
+            RunAborted: The run ends early.
+        """
+        takers = self._takers
+        while takers:
+            waiter = takers.popleft()
+            if not waiter.done():
+                waiter.set_result(entry)
+                return True
+        entries = self._entries
+        if len(entries) < self._limit and not self._putters:
+            entries.append(entry)
+            return True
+        if self._aborted:
+            raise RunAborted
+        if self._nap is not None:
+            self._end_nap()
+            return self.put_nowait(entry)
+        return False
+
+    async def put(self, entry: Entry) -> None:
+        """Put an entry, waiting for room.
+
+        Raises:
+            RunAborted: The run ends early.
+        """
+        if not self.put_nowait(entry):
+            await self._line_up(entry)
+
+    def put_some(self, entries: list[Entry]) -> int:
+        """Put the first of these entries, as many as there is room for now, and return how many that was.
+
+        Raises:
+            RunAborted: The run ends early.
+        """
+        handed = 0
+        while self._takers and handed < len(entries):
+            self.put_nowait(entries[handed])
+            handed += 1
+        if self._aborted:
+            raise RunAborted
+        room = self.room()
+        rest = entries[handed : handed + room] if handed or len(entries) > room else entries
+        self._entries.extend(rest)
+        if self._nap is not None and len(self._entries) >= self._limit:
+            self._end_nap()
+        return handed + len(rest)
+
+    async def wait_room(self) -> None:
+        """Wait until there is room. Another producer may be faster to use it.
+
+        Raises:
+            RunAborted: The run ends early.
+        """
+        if self._aborted:
+            raise RunAborted
+        if not self.room():
+            await self._line_up(ROOM_ENTRY)
+
+    def close(self) -> None:
+        """One producer will put no more; after the last one, takers get what is left and then `CLOSED_ENTRY`."""
+        self._producers -= 1
+        if self._producers <= 0:
+            if self._nap is not None:
+                self._end_nap()
+            while self._takers:
+                resolve(self._takers.popleft(), CLOSED_ENTRY)
+
+    def abort(self) -> None:
+        """Drop everything; whoever takes or puts gets `RunAborted`. Idempotent."""
+        self._aborted = True
+        self._bound = self._limit = 0
+        self._entries.clear()
+        if self._nap is not None:
+            self._end_nap()
+        while self._takers:
+            resolve(self._takers.popleft(), ABORTED_ENTRY)
+        while self._putters:
+            resolve(self._putters.popleft()[0], ABORTED_ENTRY)
+
+    def _line_of_takers(self, loop: asyncio.AbstractEventLoop) -> deque[asyncio.Future[Entry]]:
+        """Where the next taker waits: to be woken at once, or at the end of a nap."""
+        if self._nap is not None:
+            return self._nappers
+        if self._takers or self._bound < HYSTERESIS_FROM:
+            return self._takers
+        self._waits += 1
+        if self._waits <= self._awake:
+            return self._takers
+        self._waits = 0
+        self._limit = self._bound // 2
+        self._nap = loop.call_later(NAP_S, self._end_nap)
+        return self._nappers
+
+    def _end_nap(self) -> None:
+        if self._nap is not None:
+            self._nap.cancel()
+            self._nap = None
+        self._limit = self._bound
+        entries, nappers = self._entries, self._nappers
+        if len(entries) >= NAP_WORTH:
+            self._awake = 0
+        else:
+            self._awake = min(max(self._awake * 2, 2 * FIRST_NAP), LONGEST_AWAKE)
+        while nappers and entries:
+            waiter = nappers.popleft()
+            if not waiter.done():
+                waiter.set_result(entries.popleft())
+        self._takers.extend(nappers)
+        nappers.clear()
+        if self._putters and len(entries) <= self._resume_at:
+            self._admit()
+
+    async def _line_up(self, entry: Entry) -> None:
+        waiter: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        place = (waiter, entry)
+        self._putters.append(place)
+        try:
+            answer = await waiter
+        except BaseException:
+            if place in self._putters:
+                self._putters.remove(place)
+            if not self._aborted:
+                self._admit()  # its place in line may have been all that kept the next ones waiting
+            raise
+        if answer is ABORTED_ENTRY:
+            raise RunAborted
+
+    def _admit(self) -> None:
+        """Move entries of waiting putters in, as far as there is room."""
+        entries, putters = self._entries, self._putters
+        while putters and len(entries) < self._bound:
+            waiter, entry = putters.popleft()
+            if waiter.done():
+                continue
+            if entry is not ROOM_ENTRY:
+                entries.append(entry)
+            waiter.set_result(entry)
+
+    def _give_back(self, entry: Entry) -> None:
+        """Return what was handed to a taker that was cancelled before it could run."""
+        if self._aborted or entry is CLOSED_ENTRY or entry is ABORTED_ENTRY:
+            return
+        while self._takers:
+            waiter = self._takers.popleft()
+            if not waiter.done():
+                waiter.set_result(entry)
+                return
+        self._entries.appendleft(entry)
+
+
+def resolve(waiter: asyncio.Future[Entry], entry: Entry) -> None:
+    """Give a waiter its answer, unless it is gone."""
+    # A loop that was closed under its waiters can call nobody back, and nobody of it is left to tell.
+    if not waiter.done() and not waiter.get_loop().is_closed():
+        waiter.set_result(entry)

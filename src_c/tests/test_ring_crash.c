@@ -1,0 +1,134 @@
+/* test_ring_crash.c - workers between two rings are killed at random and replaced: every element comes
+ * out exactly once, whatever was in hand, while the other workers go on. */
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "ring.h"
+#include "segment.h"
+
+enum { WORKERS = 3, PARENT = 100, MOST = 20000, KILLS = 60 };
+
+static const uint64_t WAIT_NS = 1000000000u;
+
+typedef struct {
+    pp_lease leases[WORKERS];
+    unsigned char in[4096];
+    unsigned char out[4096];
+} world;
+
+static pp_segment memory;
+
+static pp_port port_of(unsigned char *ring, uint32_t owner, uint32_t producer) {
+    pp_port port;
+    CHECK_EQUAL(pp_port_open(&port, (pp_ring *)ring, 4096, owner, producer), PP_OK);
+    return port;
+}
+
+static int push(pp_port *port, uint64_t element, pp_lease *lease) {
+    pp_slot *slot;
+    int status = pp_push_claim(port, &slot);
+    if (status != PP_OK) return status;
+    slot->head = (pp_head){.kind = PP_INLINE, .depth = 1, .nbytes = 8, .index0 = element};
+    slot->body.block.nbytes = ~element;
+    pp_push_publish(port, slot, lease, 0);
+    return PP_OK;
+}
+
+static void work(uint32_t worker) {
+    world *w = (world *)memory.base;
+    pp_lease *lease = &w->leases[worker];
+    pp_port in = port_of(w->in, worker + 1, 0), out = port_of(w->out, worker + 1, worker);
+    for (;;) {
+        if (pp_load_acq(&lease->in) == 0) {
+            int status = pp_pop_lease(&in, lease);
+            if (status == PP_CLOSED) break;
+            if (status == PP_EMPTY) pp_wait_pop(&in, WAIT_NS);
+            if (status != PP_OK) continue;
+        }
+        /* In hand: just taken, or left by a predecessor that was killed. */
+        uint64_t element = lease->element.head.index0;
+        CHECK_EQUAL(lease->element.body.block.nbytes, ~element);
+        if (pp_load_acq(&lease->out) >> PP_OUT_SHIFT == 0)
+            while (push(&out, element, lease) == PP_FULL) pp_wait_push(&out, WAIT_NS);
+        pp_store_rel(&lease->in, 0);
+    }
+    pp_push_close(&out);
+}
+
+static pid_t start(uint32_t worker) {
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid != 0) return pid;
+    work(worker);
+    _exit(0);
+}
+
+static void replace(pid_t *pids, uint32_t worker) {
+    world *w = (world *)memory.base;
+    int status;
+    CHECK_EQUAL(kill(pids[worker], SIGKILL), 0);
+    CHECK_EQUAL(waitpid(pids[worker], &status, 0), pids[worker]);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* not a failed check of its own */
+    pp_ring_settle((pp_ring *)w->out, &w->leases[worker], worker + 1);
+    pp_ring_mend((pp_ring *)w->in, &w->leases[worker], worker + 1);
+    pp_ring_mend((pp_ring *)w->out, &w->leases[worker], worker + 1);
+    pids[worker] = start(worker);
+}
+
+static void run(uint32_t capacity, uint64_t elements) {
+    static uint8_t seen[MOST];
+    pid_t pids[WORKERS];
+    CHECK_EQUAL(pp_segment_create(&memory, sizeof(world)), PP_OK);
+    world *w = (world *)memory.base;
+    CHECK(pp_ring_bytes(capacity, WORKERS) <= sizeof w->in);
+    pp_ring_create((pp_ring *)w->in, capacity, 1, true);
+    pp_ring_create((pp_ring *)w->out, capacity, WORKERS, true);
+    pp_port in = port_of(w->in, PARENT, 0), out = port_of(w->out, PARENT, 0);
+    memset(seen, 0, sizeof seen);
+    for (uint32_t i = 0; i < WORKERS; i++) pids[i] = start(i);
+    uint64_t pushed = 0, received = 0, kills = 0, random = 777 + capacity;
+    while (received < elements) {
+        /* Spread over the stream, so that the kills meet workers that work. */
+        if (received >= (kills + 1) * elements / (KILLS + 1)) {
+            replace(pids, (uint32_t)(next_random(&random) % WORKERS));
+            kills++;
+        }
+        if (pushed < elements && push(&in, pushed, NULL) == PP_OK && ++pushed == elements) pp_push_close(&in);
+        pp_slot *slot;
+        int status = pp_pop_claim(&out, &slot);
+        CHECK(status == PP_OK || status == PP_EMPTY);
+        if (status == PP_EMPTY) continue;
+        uint64_t element = slot->head.index0;
+        CHECK(element < elements);
+        CHECK_EQUAL(slot->body.block.nbytes, ~element);
+        CHECK_EQUAL(seen[element]++, 0);
+        received++;
+        pp_pop_free(&out, slot);
+    }
+    CHECK_EQUAL(kills, KILLS);
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        int status;
+        CHECK_EQUAL(waitpid(pids[i], &status, 0), pids[i]);
+        CHECK_EQUAL(status, 0);
+    }
+    pp_slot *slot;
+    CHECK_EQUAL(pp_pop_claim(&out, &slot), PP_CLOSED);
+    pp_segment_close(&memory);
+}
+
+static void no_element_is_lost_or_doubled_in_tiny_rings(void) {
+    run(1, 5000);
+    run(2, 5000);
+    run(3, 5000);
+}
+
+static void no_element_is_lost_or_doubled_in_a_longer_ring(void) { run(40, MOST); }
+
+int main(void) {
+    RUN(no_element_is_lost_or_doubled_in_tiny_rings);
+    RUN(no_element_is_lost_or_doubled_in_a_longer_ring);
+    return 0;
+}
