@@ -38,7 +38,7 @@ class LocalNamespace(_Locked):
     Attributes are set, read and deleted as of any object. `with namespace:` keeps all others out of their own
     `with`, so that several steps are one; a thread may nest it. Coroutines use `async with`.
 
-    Arguments:
+    Args:
         values: The first values, by name.
 
     Example:
@@ -90,7 +90,7 @@ class Namespace(_Locked):
     As a `th.Namespace`, and it may be sent to other processes: in a closure, with `on_start`, as an element.
     What is read is a copy: to change a list in it, read it, change it and set it again.
 
-    Arguments:
+    Args:
         values: The first values, by name.
 
     Raises:

@@ -27,7 +27,7 @@ _SHORTEST_NAP_S, _LONGEST_NAP_S = 0.0005, 0.01
 class SharedFile:
     """The anonymous file behind namespaces, once for each process that has it.
 
-    Arguments:
+    Args:
         fd: Its descriptor; belongs to this object from now on.
         token: What tells it from all other files, 16 bytes.
     """

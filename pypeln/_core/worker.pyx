@@ -5,7 +5,7 @@ One loop for workers that are threads or processes, and one feeder for sources. 
 `pypeln.run.plan.Emission`; coroutines follow them in `pypeln.run.task_host`.
 """
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint16_t, uint64_t
 
 from pypeln._core.c cimport (
     PP_FATE_NONE, PP_FATE_RETRY, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_WAITING,
@@ -33,6 +33,12 @@ SOURCE_END = _SOURCE_END
 UNTRACKED = _UNTRACKED
 
 
+cdef enum:
+    MOST_OUTLETS = 64
+
+ctypedef uint16_t[64] vector_u16
+
+
 cdef inline void more(pp_a64 *counter) noexcept:
     # Only this worker writes its counters, others read them: no read-modify-write is needed.
     store64(counter, load64(counter) + 1)
@@ -49,7 +55,7 @@ cdef class Outlets:
     """
 
     cdef list ports
-    cdef list lanes
+    cdef vector_u16 lanes
     cdef list ends
     cdef Py_ssize_t n
     cdef readonly bint wants_ends
@@ -57,26 +63,29 @@ cdef class Outlets:
     cdef uint64_t skip  # outputs of the element in hand that a dead predecessor has put already
 
     def __init__(self, list ports, list lanes, list ends, unsendable):
-        self.ports = ports
-        self.lanes = lanes
-        self.ends = ends
+        cdef Py_ssize_t i
         self.n = len(ports)
+        if self.n > MOST_OUTLETS:
+            raise ValueError(f"a stage has {self.n} consumers; it can have {MOST_OUTLETS}")
+        self.ports = ports
+        for i in range(self.n):
+            self.lanes[i] = lanes[i]
+        self.ends = ends
         self.wants_ends = any(ends)
         self.unsendable = unsendable
 
-    cdef int send(self, object value, pp_head *head, const uint64_t *extra, uint64_t *waited_ns) except -1:
+    cdef int send(self, object value, const pp_head *head, const uint64_t *extra, uint64_t *waited_ns) except -1:
         """Put an element everywhere. Adds the time spent waiting for room to waited_ns."""
         cdef Py_ssize_t i
         cdef OutPort port
         cdef uint64_t began
-        cdef pp_head mine
+        cdef pp_head mine = head[0]
         for i in range(self.n):
             if self.skip:
                 self.skip -= 1
                 continue
             port = <OutPort>self.ports[i]
-            mine = head[0]
-            mine.lane += <unsigned short><uint64_t>self.lanes[i]
+            mine.lane = head.lane + self.lanes[i]
             try:
                 port.load(value, &mine, extra, False)
                 if port.offer() == PP_OK:
@@ -90,26 +99,25 @@ cdef class Outlets:
             waited_ns[0] += pp_now_ns() - began
         return 0
 
-    cdef int end(self, pp_head *head, const uint64_t *extra, uint64_t count) except -1:
+    cdef int end(self, const pp_head *head, const uint64_t *extra, uint64_t count) except -1:
         """Tell the outlets that want it that the element at this index has no more than `count` children."""
         cdef Py_ssize_t i
-        cdef pp_head mine
         for i in range(self.n):
             if self.ends[i]:
-                mine = head[0]
-                mine.lane += <unsigned short><uint64_t>self.lanes[i]
-                (<OutPort>self.ports[i]).send(count, &mine, extra, True)
+                self.end_at(i, head, extra, count)
         return 0
 
-    cdef int end_published(self, pp_head *head, const uint64_t *extra, uint64_t published) except -1:
+    cdef int end_at(self, Py_ssize_t i, const pp_head *head, const uint64_t *extra, uint64_t count) except -1:
+        cdef pp_head mine = head[0]
+        mine.lane += self.lanes[i]
+        return (<OutPort>self.ports[i]).send(count, &mine, extra, True)
+
+    cdef int end_published(self, const pp_head *head, const uint64_t *extra, uint64_t published) except -1:
         """END marks after a death: `published` elements are out, dealt to the outlets in turn."""
         cdef Py_ssize_t i
-        cdef pp_head mine
         for i in range(self.n):
             if self.ends[i]:
-                mine = head[0]
-                mine.lane += <unsigned short><uint64_t>self.lanes[i]
-                (<OutPort>self.ports[i]).send((published + self.n - 1 - i) // self.n, &mine, extra, True)
+                self.end_at(i, head, extra, (published + self.n - 1 - i) // self.n)
         return 0
 
     def put(self, value, tuple index, uint64_t lane=0):

@@ -6,10 +6,13 @@ Each check returns the value in the form the rest of pypeln uses. `call` is the 
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Final
+
+_ASYNC_FLAGS = 0x0080 | 0x0200  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR, without the import of inspect
 
 
 class Undefined:
@@ -82,6 +85,19 @@ def checked_function(call: str, argument: str, function: Any) -> Callable[..., A
     if not callable(function):
         raise TypeError(f"{call}: {argument} must be callable, got {_described(function)}")
     return function  # type: ignore[no-any-return]
+
+
+def check_not_async(call: str, function: Any) -> None:
+    """Refuses an async function where nothing awaits: its coroutine would never run, and count as true.
+
+    Raises:
+        TypeError: It is an async function or an async generator function.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    if code is not None and code.co_flags & _ASYNC_FLAGS:
+        raise TypeError(f"{call}: f is async, and only tasks can await it; use io.{call.rpartition('.')[2]}")
 
 
 def checked_callback(call: str, argument: str, callback: Any) -> Callable[..., Any] | None:

@@ -15,7 +15,7 @@ class Partial(Generic[Input, Result]):
 
     Two partials joined with `|` make one, so that a part of a pipeline can be kept and used several times.
 
-    Arguments:
+    Args:
         complete: Called with the stage or iterable that arrives, returns the result of the whole call.
         name: What it stands for, shown in its `repr`.
 

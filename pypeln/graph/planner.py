@@ -23,7 +23,7 @@ def planned(root: Stage[Any], sink_maxsize: int) -> Plan:
     Each distinct stage is planned once; consumed several times, it has an outlet for each. `Edge.producers`
     has one entry for each outlet. Stages in `Plan.trailing` have ids that follow those of `Plan.stages`.
 
-    Arguments:
+    Args:
         root: The last stage.
         sink_maxsize: Elements that may wait for the consumer; 0 for no bound on their number.
 

@@ -24,7 +24,7 @@ class Stage(Generic[T_co]):
     stage that several others consume is computed once. Two stages are equal only when they are the same
     object.
 
-    Arguments:
+    Args:
         operator: What an element goes through.
         kind: The kind of worker.
         inputs: The stages it takes from; none for a source.
@@ -121,7 +121,7 @@ class Stage(Generic[T_co]):
     def to_iterable(self, maxsize: int = 0, return_index: bool = False) -> Iterator[Any]:
         """One run of the pipeline, as an iterator. It starts with the first `next`.
 
-        Arguments:
+        Args:
             maxsize: How many elements may wait for the consumer; 0 for no bound on their number.
             return_index: Yield `Element(index, value)` instead of the value alone.
 
@@ -204,7 +204,7 @@ class IoStage(Stage[T_co]):
     def to_async_iterable(self, maxsize: int = 0, return_index: bool = False) -> AsyncIterator[Any]:
         """One run of the pipeline, as an async iterator in the running loop.
 
-        Arguments, errors: see `to_iterable`.
+        Arguments and errors: see `to_iterable`.
 
         Returns:
             An async iterator; closing it ends the run.

@@ -9,7 +9,7 @@ from pypeln.graph import options
 from pypeln.graph.stage import Stage
 from pypeln.operators.calls import Calls
 from pypeln.operators.from_iterable import as_stage
-from pypeln.run.plan import Operator
+from pypeln.run.plan import Emission, Operator
 
 
 class Applying(Calls):
@@ -29,10 +29,13 @@ class Applying(Calls):
     ) -> Any:
         """The stage that applies `f`, or a partial of it; everything but the stage is checked at once.
 
-        Arguments:
+        Args:
             then: What to do with the complete stage, instead of returning it.
         """
         call = f"{self.name}.{operator.name}"
+        if not self.is_io and operator.emission is not Emission.RESULT:
+            # What map makes of an async function, its coroutines, a later stage of tasks can still await.
+            options.check_not_async(call, f)
         description = {
             "f": options.checked_function(call, "f", f),
             "workers": options.checked_workers(call, workers, least=0 if self.is_io else 1),

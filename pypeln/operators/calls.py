@@ -14,7 +14,7 @@ from pypeln.run.plan import Operator, WorkerKind
 class Calls:
     """The calls of one kind of worker.
 
-    Arguments:
+    Args:
         kind: Who executes the stages.
         name: The module that the user calls, `pr`: error messages name it.
     """

@@ -29,7 +29,7 @@ class Concat(Calls):
 
         `sync` takes one from each in turn; where an `ordered` follows, the one with the lowest index.
 
-        Arguments:
+        Args:
             stages: Stages of any kind of worker, or iterables. A stage that is in it twice sends each element
                 twice.
             maxsize: How many elements may wait in front of this stage; 0 for no bound on their number.

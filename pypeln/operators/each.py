@@ -93,7 +93,7 @@ class Each(Applying):
     ) -> Any:
         """A stage that calls `f` for what it does, and has no elements itself.
 
-        Arguments:
+        Args:
             f: `f(element)`; what it returns is dropped. {injection} `io`: may be async.
             {options}
             run: Run the pipeline at once, instead of returning a stage.

@@ -59,7 +59,7 @@ class Filter(Applying):
     ) -> Any:
         """A stage of the elements for which `f` returns something true.
 
-        Arguments:
+        Args:
             f: `f(element) -> bool`. {injection} `io`: may be async.
             {options}
 

@@ -61,7 +61,7 @@ class FlatMap(Applying):
 
         The `element_index` of the results has one dimension more: their position in the iterable.
 
-        Arguments:
+        Args:
             f: `f(element) -> iterable`; a generator is sent on while it runs. {injection}
                 `io`: may be async, an async generator too.
             {options}

@@ -48,7 +48,7 @@ class FromIterable(Calls):
 
         Every call takes plain iterables by itself; this one is for the options.
 
-        Arguments:
+        Args:
             iterable: What to iterate (`io`: or an async iterable). A stage is passed on. An `Element` in it
                 keeps its index, everything else is numbered. A generator is closed when the run ends. Left
                 out, the call returns a partial for `|`.

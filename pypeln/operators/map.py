@@ -61,7 +61,7 @@ class Map(Applying):
 
         With several workers the order of the results is not that of the elements; see `ordered`.
 
-        Arguments:
+        Args:
             f: `f(element) -> result`. {injection} `io`: may be async.
             {options}
 

@@ -35,7 +35,7 @@ class Ordered(Calls):
         It streams: an element goes on as soon as all before it have gone on, were filtered or dropped.
         Elements of several sources are merged by their position in their source.
 
-        Arguments:
+        Args:
             stage: A stage of any kind of worker, or an iterable (`io`: an async iterable as well). Left out,
                 the call returns a partial for `|`.
             maxsize: How many elements may wait in front of this stage; 0 for no bound on their number.

@@ -22,7 +22,7 @@ class Run(Concat):
     def run(self, *stages: Iterable[Any], maxsize: int = 0) -> None:
         """Runs one or more pipelines to their end, and drops what comes out.
 
-        Arguments:
+        Args:
             stages: Stages of any kind of worker, or iterables (`io`: async iterables as well). Several run at
                 the same time, as one pipeline; a list of stages is the same as the stages.
             maxsize: How many elements may wait to be dropped; 0 for no bound on their number.

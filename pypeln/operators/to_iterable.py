@@ -42,7 +42,7 @@ class ToIterable(Calls):
     def to_iterable(self, stage: Any = UNDEFINED, maxsize: Any = 0, return_index: Any = False) -> Any:
         """One run of a pipeline, as an iterator, with control over what waits for the consumer.
 
-        Arguments:
+        Args:
             stage: A stage of any kind of worker, or an iterable (`io`: an async iterable as well). Left out,
                 the call returns a partial for `|`.
             maxsize: How many elements may wait for the consumer; 0 for no bound on their number.
@@ -110,7 +110,7 @@ class IoToIterable(ToIterable):
     def to_async_iterable(self, stage: Any = UNDEFINED, maxsize: Any = 0, return_index: Any = False) -> Any:
         """One run of a pipeline, as an async iterator in the running event loop.
 
-        Arguments:
+        Args:
             stage: A stage of any kind of worker, an iterable or an async iterable. Left out, the call returns
                 a partial for `|`.
             maxsize: How many elements may wait for the consumer; 0 for no bound on their number.

@@ -28,7 +28,7 @@ class WorkerInfo(NamedTuple):
 class StageStatus:
     """How far a stage is: what `on_done` gets as `stage_status`.
 
-    Arguments:
+    Args:
         active: Says how many workers of the stage have not finished; the one that asks has.
     """
 
@@ -85,7 +85,7 @@ def finish(
 ) -> None:
     """Runs `on_done`.
 
-    Arguments:
+    Args:
         active: Says how many workers of the stage have not finished, this one not counted.
 
     Raises:

@@ -50,7 +50,7 @@ Deadline = Callable[[float], TimeLimit]
 def execute(plan: Plan, deadline: Deadline) -> Generator[Element, None, None]:
     """The elements of a plan of sync stages only.
 
-    Arguments:
+    Args:
         plan: Its stages are all of kind SYNC.
         deadline: Makes the time limit of so many seconds for a call of `f`.
 
@@ -71,7 +71,7 @@ def execute_trailing(
 ) -> Generator[Element, None, None]:
     """What a chain of sync stages makes of the elements that come out of a run.
 
-    Arguments:
+    Args:
         stages: In order.
         elements: Their input; closed at the end when it is a generator.
         deadline: As for `execute`.

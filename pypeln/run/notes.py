@@ -6,7 +6,7 @@ from __future__ import annotations
 def note_place(error: BaseException, stage_name: str, index: tuple[int, ...] | None = None) -> None:
     """Adds a note that tracebacks show; before Python 3.11 it is kept in the same attribute, and not shown.
 
-    Arguments:
+    Args:
         error: Stays what it is, but for the note.
         stage_name: Name of the stage in its plan.
         index: `element_index` of the element in hand; None when there was none.

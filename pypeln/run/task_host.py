@@ -1,11 +1,13 @@
 """The task host: all `io` stages of a run, in one event loop.
 
-The loop is the one that the caller iterates in (`async for`, `await`), or that of a thread made for the run (`for`).
+The loop is the one that the caller iterates in (`async for`, `await`), or that of a thread made for the run
+(`for`).
 
-Failure modes. An error ends the run: it is reported, and every task of the host is cancelled, at once, and again every
-`CANCEL_AGAIN_S`, because `f` may swallow a cancellation; after `GRACE_S` those that are still there are named in a
-warning and left behind. `main` returns, or raises, only when its tasks have ended or were left behind, also when it is
-cancelled itself. A loop that is dropped without a word closes the coroutines, and they clean up what needs no loop.
+Failure modes. An error ends the run: it is reported, and every task of the host is cancelled, at once, and
+again every `CANCEL_AGAIN_S`, because `f` may swallow a cancellation; after `GRACE_S` those that are still
+there are named in a warning and left behind. `main` returns, or raises, only when its tasks have ended or
+were left behind, also when it is cancelled itself. A loop that is dropped without a word closes the
+coroutines, and they clean up what needs no loop.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ class StagePorts:
 
     inlet: Inlet | None
     outlets: Sequence[Outlet]
-    ends: Sequence[bool] = ()
+    ends: Sequence[bool]
     lanes: int = 1
 
 
@@ -108,7 +110,7 @@ class StageInHost:
         self.counters = host.run.count(plan.id)
         lanes = [outlet.lane for outlet in plan.outlets]
         self.outlets = list(zip(ports.outlets, lanes, strict=True))
-        self.ended_outlets = [pair for pair, ends in zip(self.outlets, ports.ends) if ends]
+        self.ended_outlets = [pair for pair, ends in zip(self.outlets, ports.ends, strict=True) if ends]
 
     async def main(self) -> None:
         """From on_start to the close of the outlets."""
@@ -220,8 +222,8 @@ class TaskHost:
         self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context
     ) -> asyncio.Task[None]:
         """Make a task of this host, which the end of the host waits for."""
-        # Not loop.create_task: under an eager task factory a worker would run inside the one that makes it, and a
-        # thousand of them within each other.
+        # Not loop.create_task: under an eager task factory a worker would run inside the one that makes it,
+        # and a thousand of them within each other.
         task: asyncio.Task[None] = context.copy().run(asyncio.Task, coroutine, loop=self._loop, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._task_ended)
@@ -250,8 +252,8 @@ class TaskHost:
         if self._loop.time() >= self._grace_end:
             stuck = sorted({task.get_name() for task in self._tasks})
             warnings.warn(
-                f"tasks of stage {', '.join(stuck)} did not end within {GRACE_S} s of being cancelled and were left "
-                "behind; let f pass asyncio.CancelledError on",
+                f"tasks of stage {', '.join(stuck)} did not end within {GRACE_S} s of being cancelled "
+                "and were left behind; let f pass asyncio.CancelledError on",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -287,7 +289,7 @@ class TaskHost:
 
 
 async def _end_leftovers(loop: asyncio.AbstractEventLoop) -> None:
-    """What `asyncio.run` does at its end for tasks that `f` started and forgot, but not for longer than `GRACE_S`."""
+    """What `asyncio.run` does for tasks that `f` started and forgot, but for no longer than `GRACE_S`."""
     left = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
     for task in left:
         task.cancel()

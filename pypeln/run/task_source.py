@@ -1,16 +1,18 @@
 """How the task host feeds a pipeline: async iterables, containers, and iterables that may block.
 
-An async iterable is iterated in the loop. So is a container of the language itself, because it never makes anybody
-wait. Whatever else is iterable may block in `next()`, which would stop the whole loop, so a thread iterates it.
+An async iterable is iterated in the loop. So is a container of the language itself, because it never makes
+anybody wait. Whatever else is iterable may block in `next()`, which would stop the whole loop, so a thread
+iterates it.
 
-That thread takes nothing from its iterable before the loop has granted it: as many elements as the queues behind the
-source have room for. So `maxsize` bounds what is taken from a generator as exactly as it bounds the queue. It wakes the
-loop only when the loop waits, and a loop that has been given a lot looks again a millisecond later without being woken:
-a wake for each element would cost both sides more than the element (a GIL hand-over each way).
+That thread takes nothing from its iterable before the loop has granted it: as many elements as the queues
+behind the source have room for. So `maxsize` bounds what is taken from a generator as exactly as it bounds
+the queue. It wakes the loop only when the loop waits, and a loop that has been given a lot looks again a
+millisecond later without being woken: a wake for each element would cost both sides more than the element (a
+GIL hand-over each way).
 
-Failure modes: a thread that is stuck in `next()` when the run ends is waited for a second, then named in a warning and
-left behind, a daemon that ends with its `next()`. When the loop is dropped without a word, the thread finds out at its
-next element.
+Failure modes: a thread that is stuck in `next()` when the run ends is waited for a second, then named in a
+warning and left behind, a daemon that ends with its `next()`. When the loop is dropped without a word, the
+thread finds out at its next element.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from itertools import islice, repeat
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from pypeln._core.worker import SOURCE_END, UNTRACKED
@@ -75,8 +76,8 @@ class Source:
             await self._iterate_in_thread()
         else:
             raise TypeError(
-                f"stage {self._stage.plan.name}: the source is a {type(source).__name__}, which cannot be iterated; "
-                "give an iterable or an async iterable"
+                f"stage {self._stage.plan.name}: the source is a {type(source).__name__}, which cannot be "
+                "iterated; give an iterable or an async iterable"
             )
         await self._send_end((self._position,), SOURCE_END)
 
@@ -86,10 +87,7 @@ class Source:
         try:
             async for value in iterator:
                 await self._send(value)
-                if turn.owner is not me:
-                    turn.owner = me
-                    turn.until = perf_counter() + QUANTUM_S
-                elif perf_counter() >= turn.until:
+                if turn.is_over(me, QUANTUM_S):
                     await turn.give_way(me, QUANTUM_S)
         finally:
             if isinstance(iterator, AsyncGenerator):
@@ -172,7 +170,8 @@ class Source:
         if type(value) is Element:
             index, value = as_element(value, self._position)
             if self._tracked:
-                # Nobody can say which indices are missing, so `ordered` sorts at the end, and must not be waited for.
+                # Nobody can say which indices are missing, so `ordered` sorts at the end, and must not be
+                # waited for.
                 self._tracked = False
                 self._window = None
                 await self._send_end((0,), UNTRACKED)
@@ -224,11 +223,12 @@ class _Feeder:
             self._grants.notify()
 
     async def wait(self) -> None:
-        """Return when there is something in `received`, or the thread is finished; now and then for nothing."""
+        """Return when something is in `received` or the thread is finished; now and then for nothing."""
         self._waiter = self._loop.create_future()
         self._looking = False
         try:
-            if not self.received and not self.finished:  # the thread looks at `_looking` after it changes these
+            # In this order: the thread looks at `_looking` after it has changed one of these.
+            if not self.received and not self.finished:
                 await self._waiter
         finally:
             self._looking = True
@@ -250,8 +250,8 @@ class _Feeder:
             self.thread.join()
         else:
             warnings.warn(
-                f"thread {self.thread.name!r} did not return from next() within {JOIN_S} s of the end of the run and "
-                "was left behind; it ends when its iterable yields",
+                f"thread {self.thread.name!r} did not return from next() within {JOIN_S} s of the end of the "
+                "run and was left behind; it ends when its iterable yields",
                 RuntimeWarning,
                 stacklevel=2,
             )

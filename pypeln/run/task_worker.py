@@ -1,15 +1,15 @@
 """The worker coroutines of one stage, and what an element goes through in them.
 
-A worker lives as long as its stage: it takes an element, calls `f`, awaits what `f` returned, and puts. A Task for each
-element would cost more than most elements do. Workers are made as they are needed: whoever is about to wait for `f`
-while nobody waits at the inlet makes a few more first. So there is always one to take the next element, unless the
-limit is reached, and an `f` that never awaits is served by one worker alone.
+A worker lives as long as its stage: it takes an element, calls `f`, awaits what `f` returned, and puts. A
+Task for each element would cost more than most elements do. Workers are made as they are needed: whoever is
+about to wait for `f` while nobody waits at the inlet makes a few more first. So there is always one to take
+the next element, unless the limit is reached, and an `f` that never awaits is served by one worker alone.
 
-With `workers=0` there is no limit, and two rules keep memory bounded all the same: no worker is made while another
-waits for room behind the stage, and of those that find nothing to do only `IDLE_KEPT` stay.
+With `workers=0` there is no limit, and two rules keep memory bounded all the same: no worker is made while
+another waits for room behind the stage, and of those that find nothing to do only `IDLE_KEPT` stay.
 
-The emission rules of `plan.Emission` are executed here for coroutines, and in `_core/worker.pyx` for threads and
-processes.
+The emission rules of `plan.Emission` are executed here for coroutines, and in `_core/worker.pyx` for threads
+and processes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import asyncio
 import contextvars
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable
-from time import perf_counter
 from inspect import CO_ITERABLE_COROUTINE
+from time import perf_counter
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from pypeln.run.task_host import StageInHost
 
 QUANTUM_S: Final = 0.001  # how long workers that never await may keep the loop from everybody else
-IDLE_KEPT: Final = 1000  # of a stage without limit; making them anew costs more than the 2 KiB that each keeps
+IDLE_KEPT: Final = 1000  # of a stage without limit; making them anew costs more than the 2 KiB of each
 NO_LIMIT: Final = 1 << 60
 
 # Results whose types these are need no look for __await__, which costs as much as the rest of the call.
-PLAIN: Final = frozenset({int, float, bool, str, bytes, bytearray, list, tuple, dict, set, frozenset, type(None)})
+PLAIN: Final = frozenset({int, float, bool, str, bytes, list, tuple, dict, set, frozenset, type(None)})
 
 
 class TimedOut(Exception):
@@ -53,6 +53,14 @@ class Turn:
         self.owner: object = None
         self.until = 0.0
 
+    def is_over(self, owner: object, quantum_s: float) -> bool:
+        """Whether the owner has had the loop for its quantum. If somebody else ran since, it begins anew."""
+        if self.owner is owner:
+            return perf_counter() >= self.until
+        self.owner = owner
+        self.until = perf_counter() + quantum_s
+        return False
+
     async def give_way(self, owner: object, quantum_s: float) -> None:
         """Let everybody else run, then begin a new turn."""
         await asyncio.sleep(0)
@@ -61,7 +69,7 @@ class Turn:
 
 
 class Deadline:
-    """Cancels the worker when `f` has used up its time for an element. Time spent waiting for room does not count.
+    """Cancels the worker when `f` has used up its time for an element. Waiting for room does not count.
 
     Like `asyncio.timeout`, which Python 3.10 lacks, and which can neither be paused nor used again.
     """
@@ -100,7 +108,8 @@ class Deadline:
             self._handle.cancel()
             self._handle = None
         if self.expired and sys.version_info >= (3, 11):
-            self._task.uncancel()  # or `asyncio.timeout` inside a later f would take our cancellation for another's
+            # Or `asyncio.timeout` inside a later f would take our cancellation for another's.
+            self._task.uncancel()
 
     def _expire(self) -> None:
         self._handle = None
@@ -165,7 +174,7 @@ class Workers:
     def _hire_more(self) -> None:
         """Before waiting for `f`: see to it that somebody else waits for the next element.
 
-        As many as there are already, if that many elements wait: a thousand are made within ten rounds of the loop.
+        As many as there are already, if that many elements wait: a thousand within ten rounds of the loop.
         """
         if self._unlimited and self._blocked:
             return
@@ -242,7 +251,7 @@ class Workers:
                     counters.sent += 1
                 counters.emitted += 1
 
-                if turn.owner is not me:  # somebody else ran since: so the loop went round
+                if turn.owner is not me:  # turn.is_over, without the call
                     turn.owner = me
                     turn.until = perf_counter() + self._quantum_s
                 elif perf_counter() >= turn.until:
@@ -282,10 +291,7 @@ class Workers:
                     if ordering is not None:
                         for released in ordering.end(index, lane, count):
                             await self._send_released(*released)
-                if turn.owner is not me:
-                    turn.owner = me
-                    turn.until = perf_counter() + self._quantum_s
-                elif perf_counter() >= turn.until:
+                if turn.is_over(me, self._quantum_s):
                     await turn.give_way(me, self._quantum_s)
             if ordering is not None:
                 for released in ordering.close():
@@ -298,7 +304,7 @@ class Workers:
             stage.host.fail(error, stage.plan, index)
 
     async def _in_time(self, awaitable: Any, deadline: Deadline) -> Any:
-        """Await, or raise TimedOut when the deadline cancelled it; nobody else's cancellation and no other error."""
+        """Await, or raise TimedOut: for the deadline's own cancellation, and nothing else."""
         deadline.start()
         try:
             return await awaitable
@@ -364,10 +370,7 @@ class Workers:
                     deadline.resume()
         self._stage.counters.sent += 1
         turn = self._stage.host.turn
-        if turn.owner is not me:
-            turn.owner = me
-            turn.until = perf_counter() + self._quantum_s
-        elif perf_counter() >= turn.until:
+        if turn.is_over(me, self._quantum_s):
             await turn.give_way(me, self._quantum_s)
 
     async def _send(self, value: Any, index: tuple[int, ...], lane: int) -> None:

@@ -71,7 +71,8 @@ class Outlet(Protocol):
 class Bell:
     """One loop's reader on one descriptor, for everybody who is rung through it.
 
-    Two stages that put into one ring share a bell, and a loop keeps a single reader for a descriptor. Made by `listen`.
+    Two stages that put into one ring share a bell, and a loop keeps a single reader for a descriptor. Made by
+    `listen`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
@@ -104,7 +105,7 @@ _bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, Bell]] = 
 
 
 def listen(loop: asyncio.AbstractEventLoop, fd: int, heard: Callable[[], None]) -> Bell:
-    """Have a function called in the loop whenever a bell rings. Any number of functions may listen to one bell.
+    """Have a function called in the loop whenever a bell rings. Any number may listen to one bell.
 
     Args:
         loop: The running loop.
@@ -138,7 +139,7 @@ class AsyncInPort:
         self._aborted = False
 
     def backlog(self) -> int:
-        """How many entries may wait: a ring is not asked, a stream that has not paused is taken for endless."""
+        """How many entries may wait: a ring is not asked, a stream that has not paused counts as endless."""
         return SOFT_BOUND if self._flows else 0
 
     def take_nowait(self) -> Entry:
@@ -161,7 +162,7 @@ class AsyncInPort:
         return (value, port.index, port.lane, ELEMENT)
 
     async def take(self) -> Entry:
-        """The next entry, once there is one, or `CLOSED_ENTRY`. Raises RunAborted, or what decoding raises."""
+        """`take_nowait`, once there is something."""
         if not self._takers:  # else: somebody waits already, and what comes now is theirs
             entry = self.take_nowait()
             if entry is not EMPTY_ENTRY:
@@ -189,7 +190,7 @@ class AsyncInPort:
         return entry
 
     def abort(self) -> None:
-        """Whoever takes gets `RunAborted`; the loop no longer listens. Idempotent. Ends nothing in the ring."""
+        """Whoever takes gets `RunAborted`; the loop no longer listens. Idempotent. The ring goes on."""
         self._aborted = True
         self._given_back.clear()
         while self._takers:
@@ -237,7 +238,8 @@ class AsyncOutPort:
 
     Args:
         port: The ring's port. From now on it belongs to the thread of the event loop.
-        maxsize: The bound of the edge: 0 lets a source take many elements ahead; None, not known, and any other do not.
+        maxsize: The bound of the edge. With 0 a source may take many elements ahead; with any other, or None
+            (not known), one.
     """
 
     def __init__(self, port: OutPort, maxsize: int | None = None) -> None:
@@ -252,7 +254,7 @@ class AsyncOutPort:
         return 0 if self._putters else self._room
 
     def put_nowait(self, entry: Entry) -> bool:
-        """Put an entry if there is room and nobody waits for it. Raises RunAborted, or what encoding raises."""
+        """Put an entry if there is room that nobody waits for. Raises RunAborted, or what encoding raises."""
         if self._putters:
             return False
         return self._push(entry)
@@ -280,7 +282,7 @@ class AsyncOutPort:
         self._port.close()
 
     def abort(self) -> None:
-        """Whoever puts gets `RunAborted`; the loop no longer listens. Idempotent. Ends nothing in the ring."""
+        """Whoever puts gets `RunAborted`; the loop no longer listens. Idempotent. The ring goes on."""
         self._aborted = True
         while self._putters:
             resolve(self._putters.popleft()[0], ABORTED_ENTRY)

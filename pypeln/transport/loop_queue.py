@@ -34,10 +34,11 @@ SOFT_BOUND: Final = 8192
 # drained to half before their producers are woken; smaller ones would run dry meanwhile.
 HYSTERESIS_FROM: Final = 64
 
-# A taker that is woken for every element pays more for waking than for taking. So takers of a fast stream nap: those
-# who put leave them alone until the nap is over or the queue half full. Whether the stream is fast is found out by
-# trying: a nap in which this many entries came is followed by another, and after one that was not worth it the queue
-# wakes its takers at once for 32 waits, then 64, up to 1024: what one element waits for another is not a stream.
+# A taker that is woken for every element pays more for waking than for taking. So takers of a fast stream
+# nap: those who put leave them alone until the nap is over or the queue half full. Whether the stream is fast
+# is found out by trying: a nap in which this many entries came is followed by another, and after one that was
+# not worth it the queue wakes its takers at once for 32 waits, then 64, up to 1024: what one element waits
+# for another is not a stream.
 NAP_S: Final = 0.0005
 NAP_WORTH: Final = 8
 FIRST_NAP: Final = 16  # waits; a short run never naps
@@ -89,7 +90,7 @@ class LoopQueue:
         self._entries: deque[Entry] = deque()
         self._takers: deque[asyncio.Future[Entry]] = deque()  # when there are any, nothing is in the queue
         self._putters: deque[tuple[asyncio.Future[Entry], Entry]] = deque()
-        self._limit = self._bound  # entries at which put_nowait stops to think: the bound, or the end of a nap
+        self._limit = self._bound  # entries at which put_nowait stops to think: bound, or end of a nap
         self._nappers: deque[asyncio.Future[Entry]] = deque()
         self._nap: asyncio.TimerHandle | None = None
         self._awake = FIRST_NAP  # waits from one nap to the next
@@ -212,7 +213,7 @@ class LoopQueue:
             await self._line_up(ROOM_ENTRY)
 
     def close(self) -> None:
-        """One producer will put no more; after the last one, takers get what is left and then `CLOSED_ENTRY`."""
+        """One producer will put no more; after the last, takers get what is left, then `CLOSED_ENTRY`."""
         self._producers -= 1
         if self._producers <= 0:
             if self._nap is not None:

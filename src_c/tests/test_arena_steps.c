@@ -67,6 +67,18 @@ static void do_fill(pp_arena *arena) {
     must(pp_arena_release(arena, another));
 }
 
+static void prepare_full(pp_arena *arena) {
+    pp_descriptor block;
+    while (pp_arena_allocate(arena, MIB / 16, &block) == PP_OK) must(pp_arena_publish(arena, block, 1));
+}
+
+static void do_release_in_full(pp_arena *arena) {
+    static const uint64_t blocks[] = {5, 16, 63};
+    for (int i = 0; i < 3; i++) must(pp_arena_release(arena, (pp_descriptor){blocks[i] * MIB / 16, 1}));
+    pp_descriptor block = take(arena, MIB / 16);
+    must(pp_arena_release(arena, block));
+}
+
 /* ---- the check of one death ---- */
 
 static void bury(void) {
@@ -106,6 +118,20 @@ static void bury(void) {
     }
 }
 
+/* In an arena where all else is in use, what was freed must be found: the chunk's hint says "nothing" when
+ * the child dies between freeing a block and saying so. */
+static void bury_in_full(void) {
+    pp_arena arena;
+    CHECK_EQUAL(pp_arena_open(&arena, &copy, PARENT), PP_OK);
+    pp_arena_repair(&arena, CHILD);
+    uint64_t free_blocks = 0, found = 0;
+    for (uint64_t chunk = 0; chunk < CHUNKS; chunk++)
+        for (uint64_t i = 0; i < 16; i++) free_blocks += pp_load_acq(&pp_words_of(&arena, chunk)[i]) == 0;
+    pp_descriptor block;
+    while (pp_arena_allocate(&arena, MIB / 16, &block) == PP_OK) found++;
+    CHECK_EQUAL(found, free_blocks);
+}
+
 static void (*scenario)(pp_arena *);
 
 static void in_child(void) {
@@ -114,7 +140,8 @@ static void in_child(void) {
     scenario(&mine);
 }
 
-static void step_through(const char *name, void (*prepare)(pp_arena *), void (*run)(pp_arena *)) {
+static void step_through(const char *name, void (*prepare)(pp_arena *), void (*run)(pp_arena *),
+                         void (*check)(void)) {
     pp_arena arena;
     CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(CHUNKS * MIB)), PP_OK);
     CHECK_EQUAL(pp_segment_create(&copy, memory.nbytes), PP_OK);
@@ -123,22 +150,23 @@ static void step_through(const char *name, void (*prepare)(pp_arena *), void (*r
     prepare(&arena);
     scenario = run;
     /* Everything before the payload: the header, the chunk table and the block words. */
-    steps_through(name, in_child, memory.base, arena.header->payload_offset, copy.base, bury);
+    steps_through(name, in_child, memory.base, arena.header->payload_offset, copy.base, check);
     pp_segment_close(&memory);
     pp_segment_close(&copy);
 }
 
 int main(void) {
     if (!steps_are_possible()) return STEPS_SKIPPED;
-    step_through("first small block", prepare_nothing, do_small);
-    step_through("small block in a free cut", prepare_cut, do_small);
-    step_through("small block where a run was", prepare_run, do_small);
-    step_through("first run", prepare_nothing, do_run);
-    step_through("run where cuts were", prepare_cut, do_run);
-    step_through("run reused", prepare_run, do_run);
-    step_through("unpublished, cuts before", prepare_cut, do_unpublished);
-    step_through("unpublished, a run before", prepare_run, do_unpublished);
-    step_through("full chunk", prepare_nothing, do_fill);
-    step_through("full chunk, cuts before", prepare_cut, do_fill);
+    step_through("first small block", prepare_nothing, do_small, bury);
+    step_through("small block in a free cut", prepare_cut, do_small, bury);
+    step_through("small block where a run was", prepare_run, do_small, bury);
+    step_through("first run", prepare_nothing, do_run, bury);
+    step_through("run where cuts were", prepare_cut, do_run, bury);
+    step_through("run reused", prepare_run, do_run, bury);
+    step_through("unpublished, cuts before", prepare_cut, do_unpublished, bury);
+    step_through("unpublished, a run before", prepare_run, do_unpublished, bury);
+    step_through("full chunk", prepare_nothing, do_fill, bury);
+    step_through("full chunk, cuts before", prepare_cut, do_fill, bury);
+    step_through("release in a full arena", prepare_full, do_release_in_full, bury_in_full);
     return 0;
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import decimal
 import fractions
-from collections.abc import Callable
+import functools
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -102,6 +103,43 @@ def test_a_stage_must_be_iterable(build: Callable[[], Any]) -> None:
         TypeError, match=r"^th\.\w+: .*(stage|iterable).* must be a stage or an iterable, got "
     ):
         build()
+
+
+async def coroutine(x: Any) -> None: ...
+
+
+async def async_generator(x: Any) -> AsyncIterator[Any]:
+    yield x
+
+
+class Asynchronous:
+    async def __call__(self, x: Any) -> None: ...
+
+    async def method(self, x: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        coroutine,
+        async_generator,
+        functools.partial(coroutine),
+        Asynchronous(),
+        Asynchronous().method,
+    ],
+)
+@pytest.mark.parametrize("call", ["filter", "flat_map", "each"])
+def test_an_async_function_where_nothing_awaits_is_refused(call: str, f: Any) -> None:
+    for front_end in (pr, th, sync):
+        with pytest.raises(
+            TypeError, match=rf"{call}: f is async, and only tasks can await it; use io\.{call}$"
+        ):
+            getattr(front_end, call)(f, [1])
+    assert getattr(io, call)(f, [1]).f is f
+
+
+def test_map_may_make_coroutines() -> None:
+    assert th.map(coroutine, [1]).f is coroutine
 
 
 def test_a_number_in_the_place_of_the_stage_is_told_to_be_workers_perhaps() -> None:

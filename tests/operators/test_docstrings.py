@@ -48,7 +48,7 @@ def test_a_call_documents_all_of_its_arguments(call: Any) -> None:
     text = inspect.getdoc(call)
     assert text
     assert "{" not in text.replace("{}", "")
-    for section in ("Arguments:", "Returns:", "Raises:", "Example:"):
+    for section in ("Args:", "Returns:", "Raises:", "Example:"):
         assert section in text
     for argument in inspect.signature(call).parameters:
         assert f"    {argument}: " in text
