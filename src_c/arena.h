@@ -50,8 +50,9 @@ int pp_arena_create(pp_segment *segment, uint64_t capacity);
 int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner);
 
 /* Allocate a block of at least nbytes.  On PP_OK *out names it and it is owned by arena->owner.
- * PP_FULL: no room now, room may come when blocks are released; PP_NOMEM: the system has no memory;
- * PP_TOOBIG: would not fit an empty arena. */
+ * PP_FULL: no room now, room may come when blocks are released.  The answer is premature while another
+ * participant rearranges the last free chunk: who waits tries again within milliseconds, woken or not.
+ * PP_NOMEM: the system has no memory; PP_TOOBIG: would not fit an empty arena. */
 int pp_arena_allocate(pp_arena *arena, uint64_t nbytes, pp_descriptor *out);
 
 /* The bytes of a block.  NULL when the descriptor does not name one (then memory is corrupt). */

@@ -32,16 +32,16 @@ CASE = Case(
     measure=throughput,
     expected=lambda n: range(1, n + 1),
     contenders=(
-        Contender("pypeln await", Role.PYPELN, 200_000, apply(pypeln_await), streams=False),
-        Contender("pypeln async for", Role.PYPELN, 200_000, apply(pypeln_async_for), streams=False),
-        Contender("pypeln for", Role.PYPELN, 200_000, apply(pypeln_for)),
-        Contender("pypeln 0.4.9", Role.OLD, 10_000, apply(pypeln_await), streams=False),
-        Contender("gather + Semaphore", Role.PEER, 20_000, apply(gather_map), streams=False),
+        Contender("pypeln await", Role.PYPELN, 100_000, apply(pypeln_await), streams=False),
+        Contender("pypeln async for", Role.PYPELN, 100_000, apply(pypeln_async_for), streams=False),
+        Contender("pypeln for", Role.PYPELN, 100_000, apply(pypeln_for)),
+        Contender("pypeln 0.4.9", Role.OLD, 5_000, apply(pypeln_await), streams=False),
+        Contender("gather + Semaphore", Role.PEER, 10_000, apply(gather_map), streams=False),
         Contender(
-            "streamable", Role.PEER, 20_000, apply(streamable_map), packages=("streamable",), streams=False
+            "streamable", Role.PEER, 10_000, apply(streamable_map), packages=("streamable",), streams=False
         ),
         Contender(
-            "shared iterator by hand", Role.CEILING, 200_000, apply(shared_iterator_map), streams=False
+            "shared iterator by hand", Role.CEILING, 100_000, apply(shared_iterator_map), streams=False
         ),
     ),
 )

@@ -7,12 +7,13 @@ from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from contenders.process_map import pool_map, pypeln_map
 from contenders.reused_slots import reused_slots_map
 from contenders.without_queue import plain_map
 from harness.case import Case, Contender, Role, applying
 from harness.measures import bandwidth
-from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 

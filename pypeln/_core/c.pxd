@@ -78,6 +78,8 @@ cdef extern from "ring.h" nogil:
         uint32_t capacity
         uint32_t producers
         pp_a32 aborted
+        pp_a64 head
+        pp_a64 tail
         pp_spot not_empty
         pp_spot not_full
     ctypedef struct pp_port:

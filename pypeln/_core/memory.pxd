@@ -9,6 +9,7 @@ cdef class Segment:
 
 cdef class Ledger:
     cdef pp_lease *leases
+    cdef void *heap
     cdef readonly Py_ssize_t workers
     cdef Segment segment
     cdef pp_lease *at(self, Py_ssize_t worker) except NULL
@@ -16,6 +17,7 @@ cdef class Ledger:
 
 cdef class Window:
     cdef pp_window *window
+    cdef void *heap
     cdef int bell
     cdef Segment segment
 

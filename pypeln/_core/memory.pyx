@@ -95,9 +95,10 @@ cdef class Ledger:
         self.workers = workers
         self.segment = segment
         if segment is None:
-            self.leases = <pp_lease *>calloc(workers if workers else 1, sizeof(pp_lease))
-            if self.leases == NULL:
+            self.heap = calloc(workers if workers else 1, sizeof(pp_lease))
+            if self.heap == NULL:
                 raise MemoryError
+            self.leases = <pp_lease *>self.heap
         else:
             if offset + workers * sizeof(pp_lease) > segment.segment.nbytes:
                 raise CorruptMemory("the ledger reaches beyond its segment")
@@ -187,8 +188,7 @@ cdef class Ledger:
         store32(&self.at(worker).fate, fate)
 
     def __dealloc__(self):
-        if self.segment is None:
-            free(self.leases)
+        free(self.heap)
 
 
 cdef class Window:
@@ -205,9 +205,10 @@ cdef class Window:
         self.segment = segment
         self.bell = bell
         if segment is None:
-            self.window = <pp_window *>calloc(1, sizeof(pp_window))
-            if self.window == NULL:
+            self.heap = calloc(1, sizeof(pp_window))
+            if self.heap == NULL:
                 raise MemoryError
+            self.window = <pp_window *>self.heap
         else:
             if offset + sizeof(pp_window) > segment.segment.nbytes:
                 raise CorruptMemory("the window reaches beyond its segment")
@@ -249,8 +250,7 @@ cdef class Window:
         pp_spot_wake_all(&self.window.spot, self.bell)
 
     def __dealloc__(self):
-        if self.segment is None:
-            free(self.window)
+        free(self.heap)
 
 
 cdef class Roster:

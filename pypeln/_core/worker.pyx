@@ -313,6 +313,7 @@ cdef class Worker:
         True when f was interrupted while it was asked for the next.
         """
         cdef uint64_t waited
+        cdef uint64_t started = 0
         cdef pp_head head = self.inlet.head
         cdef Py_ssize_t depth = head.depth
         cdef uint64_t extra[PP_MAX_DEPTH]
@@ -329,11 +330,15 @@ cdef class Worker:
                     return True
                 extra[depth - 1] = self.children
                 waited = 0
+                if self.timed:
+                    # Stopped, not only corrected afterwards: who looks at it meanwhile would find f late.
+                    started = load64(&self.lease.started_ns)
+                    store64(&self.lease.started_ns, 0)
                 self.outlets.send(child, &head, extra, &waited)
                 self.children += 1
                 more(&self.lease.sent)
-                if self.timed and waited:
-                    store64(&self.lease.started_ns, load64(&self.lease.started_ns) + waited)
+                if self.timed:
+                    store64(&self.lease.started_ns, started + waited)
                 if self.guard is not None:
                     self.guard.begin()
         finally:

@@ -71,12 +71,15 @@ def serve(root: Path, names: Iterable[str]) -> Iterator[str]:
         server = _Server(root, names)
     except OSError as error:
         raise DemoError(f"cannot listen on 127.0.0.1: {error}") from error
-    # `shutdown` waits for up to one poll interval.
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="pypeln-demo-server")
-    thread.start()
+    # `shutdown` waits for up to one poll interval. A daemon, for an interrupt that comes before the `try`.
+    thread = threading.Thread(
+        target=server.serve_forever, args=(0.02,), name="pypeln-demo-server", daemon=True
+    )
     try:
+        thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        server.shutdown()
-        thread.join()
+        if thread.is_alive():
+            server.shutdown()
+            thread.join()
         server.server_close()

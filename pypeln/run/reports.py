@@ -145,7 +145,7 @@ class ReportReader:
     """The run's end.
 
     Args:
-        fd: Descriptor of the pipe. Closed by `close`.
+        fd: Descriptor of the pipe.
     """
 
     def __init__(self, fd: int) -> None:
@@ -173,6 +173,3 @@ class ReportReader:
             reports.append(_read(bytes(self._data[LENGTH.size : LENGTH.size + length])))
             del self._data[: LENGTH.size + length]
         return reports, ended
-
-    def close(self) -> None:
-        os.close(self.fd)

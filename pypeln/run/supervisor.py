@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from pypeln.errors import WorkerDied
+from pypeln.run.private_fds import close_private, own_privately
 from pypeln.run.reports import Failure, Finished, ReportReader, Traceback
 from pypeln.run.worker_process import ProcessJob, main
 from pypeln.transport.bells import Bell
@@ -44,34 +45,46 @@ class WorkerProcess:
         self.job = job
         self.process: BaseProcess | None = None
         self.pidfd = -1
+        self.alive_fd = -1  # its closing, by us or by our death, is the worker's
         self.reports: ReportReader | None = None
         self.finished = False
         self.failed = False
         self.late_since_ns = 0  # started_ns of the element that it was killed for
 
-    def start(self, context: Any, alive: tuple[int, int], others: list[WorkerProcess]) -> None:
-        """Start the process, with a new pipe for its reports."""
-        reading, writing = os.pipe()
-        self.job.report_fd, self.job.alive_fd = writing, alive[0]
-        foreign = [alive[1], reading]
-        foreign += [each.reports.fd for each in others if each.reports is not None]
-        foreign += [each.pidfd for each in others if each.pidfd >= 0]
-        self.job.foreign_fds = tuple(foreign)
-        process = context.Process(target=main, args=(self.job,), name=f"pypeln {self.job.stage.name}")
+    def start(self, context: Any) -> None:
+        """Start the process, with a new pipe for its reports and one that tells it that this process lives.
+
+        Raises:
+            Exception: It could not be started, or not be watched; then there is no process.
+        """
+        reading, self.job.report_fd = _pipe_to_child(parent_reads=True)
         try:
-            process.start()
+            # Its own, because a description that several processes share asks to signal only one of them.
+            self.alive_fd, self.job.alive_fd = _pipe_to_child(parent_reads=False)
+            try:
+                process = context.Process(target=main, args=(self.job,), name=f"pypeln {self.job.stage.name}")
+                process.start()
+            except BaseException:
+                self._release_alive()
+                raise
+            finally:
+                os.close(self.job.alive_fd)
         except BaseException:
-            os.close(reading)
+            close_private(reading)
             raise
         finally:
-            os.close(writing)
+            os.close(self.job.report_fd)
         self.process = process
         self.reports = ReportReader(reading)
         if hasattr(os, "pidfd_open"):
             try:
-                self.pidfd = os.pidfd_open(process.pid)
+                self.pidfd = own_privately(os.pidfd_open(process.pid))
             except ProcessLookupError:
                 pass  # it has come and gone; the sentinel tells
+            except BaseException:
+                process.kill()
+                self.bury()
+                raise
 
     @property
     def death_fd(self) -> int:
@@ -85,13 +98,18 @@ class WorkerProcess:
         self.process.join()
         code = self.process.exitcode
         if self.pidfd >= 0:
-            os.close(self.pidfd)
+            close_private(self.pidfd)
             self.pidfd = -1
-        self.reports.close()
+        close_private(self.reports.fd)
         self.reports = None
+        self._release_alive()
         self.process.close()
         self.process = None
         return code
+
+    def _release_alive(self) -> None:
+        close_private(self.alive_fd)
+        self.alive_fd = -1
 
 
 class Supervisor:
@@ -108,7 +126,6 @@ class Supervisor:
         self._workers = [WorkerProcess(job) for job in jobs]
         self._threads = threads
         self._bell = Bell()
-        self._alive = os.pipe()
         self._thread = threading.Thread(target=self._watch, name="pypeln supervisor", daemon=True)
         self._deadline = 0.0
         self._next_signal = signal.SIGTERM
@@ -128,7 +145,7 @@ class Supervisor:
         self._context = multiprocessing.get_context()
         try:
             for worker in self._workers:
-                worker.start(self._context, self._alive, self._workers)
+                worker.start(self._context)
         except BaseException:
             self._kill_all(signal.SIGKILL)
             for worker in self._workers:
@@ -165,8 +182,6 @@ class Supervisor:
                 return
             self._freed = True
         self._bell.close()
-        for fd in self._alive:
-            os.close(fd)
 
     # ---- in the supervisor's thread ----
 
@@ -268,7 +283,7 @@ class Supervisor:
         ledger.add(job.number, "restarts")
         worker.late_since_ns = 0
         try:
-            worker.start(self._context, self._alive, self._workers)
+            worker.start(self._context)
         except BaseException as error:  # noqa: BLE001 - fork refused: the run cannot go on
             self._run.fail(error)
 
@@ -315,3 +330,10 @@ class Supervisor:
                     os.kill(worker.process.pid, number)
                 except ProcessLookupError:
                     pass
+
+
+def _pipe_to_child(parent_reads: bool) -> tuple[int, int]:
+    """A pipe as (our end, the child's end)."""
+    reading, writing = os.pipe()
+    ours, childs = (reading, writing) if parent_reads else (writing, reading)
+    return own_privately(ours), childs

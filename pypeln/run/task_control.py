@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
 
 from pypeln._core.memory import Window
 from pypeln._core.queue import InPort
@@ -13,7 +13,7 @@ from pypeln.element import Element
 from pypeln.run.order import Ordering
 from pypeln.run.plan import PlannedStage
 from pypeln.run.task_host import StagePorts, TaskHost
-from pypeln.run.worker_process import FINISHED
+from pypeln.run.worker_process import FINISHED, unsendable
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import (
     CLOSED_ENTRY,
@@ -113,6 +113,9 @@ class TaskRun:
         assert stage.inlet is not None
         return Ordering(self._run.plan.edges[stage.inlet].lanes, self._run.wiring.windows_behind(stage))
 
+    def source_iterator(self, stage: PlannedStage) -> Iterator[Any]:
+        return self._run.source_iterator(stage)
+
     def finished(self, stage: PlannedStage) -> None:
         self._run.wiring.ledger.set_state(self._run.wiring.first[stage.id], FINISHED)
 
@@ -164,7 +167,12 @@ class TaskRun:
         outlets: list[Outlet] = []
         for which, outlet in enumerate(stage.outlets):
             queue = wiring.queues[outlet.edge]
-            outlets.append(queue if isinstance(queue, LoopQueue) else AsyncOutPort(wiring.outlet(stage, 0, which)))
+            if isinstance(queue, LoopQueue):
+                outlets.append(queue)
+            else:
+                maxsize = plan.edges[outlet.edge].maxsize
+                port = AsyncOutPort(wiring.outlet(stage, 0, which), maxsize, unsendable(stage.name))
+                outlets.append(port)
         return StagePorts(inlet, outlets, [plan.edges[outlet.edge].ends for outlet in stage.outlets], lanes)
 
 

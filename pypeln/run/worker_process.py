@@ -49,7 +49,7 @@ class ProcessJob:
         windows: Those that its source must not run ahead of, or that it moves as an `ordered` stage.
         report_fd: Where it reports.
         alive_fd: Readable, at its end, when the parent is gone.
-        foreign_fds: Descriptors a fork inherits that are none of its business.
+        stage_name: The stage's name in the plan.
     """
 
     stage: PlannedStage
@@ -65,7 +65,10 @@ class ProcessJob:
     windows: list[WindowPlan]
     report_fd: int = -1
     alive_fd: int = -1
-    foreign_fds: tuple[int, ...] = ()
+    stage_name: str = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stage_name = self.stage.name
 
     def __getstate__(self) -> dict[str, Any]:
         from multiprocessing import reduction
@@ -73,38 +76,47 @@ class ProcessJob:
         import cloudpickle
 
         state = self.__dict__.copy()
-        # By value what has no importable name: lambdas, functions of a notebook, closures.
+        # By value what has no importable name: lambdas, functions of a notebook, closures. Bytes until the worker
+        # can report what reading them raises.
         state["stage"] = cloudpickle.dumps(self.stage)
         dup = reduction.DupFd  # type: ignore[attr-defined]
         state["report_fd"], state["alive_fd"] = dup(self.report_fd), dup(self.alive_fd)
-        state["foreign_fds"] = ()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.report_fd, self.alive_fd = state["report_fd"].detach(), state["alive_fd"].detach()
+
+    def load_stage(self) -> None:
+        """Read the stage, where it came as bytes.
+
+        Raises:
+            Exception: Whatever a function of the stage, or what belongs to it, raises when it is unpickled here.
+        """
         import pickle
 
-        self.__dict__.update(state)
-        self.stage = pickle.loads(state["stage"])
-        self.report_fd, self.alive_fd = state["report_fd"].detach(), state["alive_fd"].detach()
+        if isinstance(self.stage, bytes):
+            self.stage = pickle.loads(self.stage)
 
 
 def main(job: ProcessJob) -> None:
     """The whole life of a worker process."""
     die_with_parent(job.alive_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for fd in job.foreign_fds:
-        os.close(fd)
     reports = ReportWriter(job.report_fd)
-    desk = Desk(job)
+    desk: Desk | None = None
     try:
+        job.load_stage()
+        desk = Desk(job)
         desk.work()
     except RunAborted:
         pass
     except SystemExit:
         raise  # the process ends with this code, and the run reports that it did
     except BaseException as error:  # noqa: BLE001 - whatever f raised
-        note_place(error, job.stage.name, desk.index())
-        reports.failure(error, desk.index())
+        index = None if desk is None else desk.index()
+        note_place(error, job.stage_name, index)
+        reports.failure(error, index)
     else:
         reports.finished()
 

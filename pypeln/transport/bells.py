@@ -34,10 +34,13 @@ class Bell:
         from multiprocessing import reduction
 
         dup = reduction.DupFd  # type: ignore[attr-defined]
-        return dup(self.listen_fd), dup(self.ring_fd)
+        # A descriptor may be handed over once only: multiprocessing refuses to spawn with one that it has twice.
+        return dup(self.listen_fd), None if self.ring_fd == self.listen_fd else dup(self.ring_fd)
 
     def __setstate__(self, state: tuple[Any, Any]) -> None:
-        self.listen_fd, self.ring_fd = state[0].detach(), state[1].detach()
+        self.listen_fd = self.ring_fd = state[0].detach()
+        if state[1] is not None:
+            self.ring_fd = state[1].detach()
 
     def close(self) -> None:
         """Free the descriptors. Idempotent."""

@@ -155,6 +155,9 @@ class AsyncInPort:
             return EMPTY_ENTRY
         if value is CLOSED:
             self._hush()
+            # Who took it need not be who waits: without the bell nobody else would tell them.
+            while self._takers:
+                resolve(self._takers.popleft(), CLOSED_ENTRY)
             return CLOSED_ENTRY
         self._flows = True
         if value is END:
@@ -212,10 +215,11 @@ class AsyncInPort:
             except BaseException as error:
                 takers.popleft().set_exception(error)
                 continue
-            if entry is not EMPTY_ENTRY:
+            if entry is EMPTY_ENTRY:
+                if not self._port.arm():
+                    return
+            elif entry is not CLOSED_ENTRY:  # of which take_nowait has told them all
                 takers.popleft().set_result(entry)
-            elif not self._port.arm():
-                return
 
     def _give_back(self, entry: Entry) -> None:
         if entry is CLOSED_ENTRY or entry is ABORTED_ENTRY or self._aborted:
@@ -240,10 +244,18 @@ class AsyncOutPort:
         port: The ring's port. From now on it belongs to the thread of the event loop.
         maxsize: The bound of the edge. With 0 a source may take many elements ahead; with any other, or None
             (not known), one.
+        unsendable: Makes the error to raise, from the one that putting an element raised and its index. None
+            raises that one.
     """
 
-    def __init__(self, port: OutPort, maxsize: int | None = None) -> None:
+    def __init__(
+        self,
+        port: OutPort,
+        maxsize: int | None = None,
+        unsendable: Callable[[Exception, tuple[int, ...]], Exception] | None = None,
+    ) -> None:
         self._port = port
+        self._unsendable = unsendable
         self._room = SOFT_BOUND // 2 if maxsize == 0 else 1
         self._putters: deque[tuple[asyncio.Future[Entry], Entry]] = deque()
         self._bell: Bell | None = None
@@ -293,7 +305,12 @@ class AsyncOutPort:
             raise RunAborted
         value, index, lane, count = entry
         if count == ELEMENT:
-            return self._port.put_nowait(value, index, lane)
+            try:
+                return self._port.put_nowait(value, index, lane)
+            except Exception as error:
+                if self._unsendable is None:
+                    raise
+                raise self._unsendable(error, index) from error
         if entry is ROOM_ENTRY:
             return True
         return self._port.put_end_nowait(index, lane, count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import multiprocessing
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import pypeln
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -21,6 +24,9 @@ else:
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# A subprocess with another working directory must find the same pypeln, also where PYTHONPATH is relative.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pypeln.__file__).resolve().parents[1])}
 
 # A watchdog for a block that hangs, far above the second that a block takes.
 BLOCK_TIMEOUT_S = 60
@@ -100,6 +106,7 @@ def test_python_block_prints_what_its_comments_say(
     done = subprocess.run(
         [sys.executable, "-W", "default", script.name],
         cwd=tmp_path,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=BLOCK_TIMEOUT_S,
@@ -134,9 +141,11 @@ def test_commands_name_an_extra_and_a_script_that_the_package_has() -> None:
     assert "pypeln" in project["scripts"]
 
 
-def test_demo_is_a_command_of_the_installed_package() -> None:
+def test_demo_is_a_command_of_the_package(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pypeln", "demo", "--help"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=BLOCK_TIMEOUT_S,
