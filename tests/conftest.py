@@ -73,6 +73,7 @@ def nothing_is_left(request: pytest.FixtureRequest, lasting_helpers: None) -> It
     if failed or request.node.get_closest_marker("may_leak"):
         before.kill_new_processes()
         return
+    request.node.funcargs.clear()  # every other fixture has ended, but pytest still holds what it returned
     left = before.left_since()
     if left:
         before.kill_new_processes()

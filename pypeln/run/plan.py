@@ -1,15 +1,16 @@
 """What a run needs to know: stages with their functions, and the edges that join them.
 
 A plan is data. The graph layer makes it from stage descriptions, the run layer executes it; neither needs to know
-more of the other than this page.
+more of the other than this page. Plain classes rather than dataclasses, whose import takes a third of pypeln's.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class WorkerKind(enum.Enum):
@@ -31,8 +32,7 @@ class Emission(enum.IntEnum):
     INPUT = 4  # concat, ordered: the element; there is no f
 
 
-@dataclasses.dataclass(frozen=True)
-class Operator:
+class Operator(NamedTuple):
     """The definition of an operator, for every kind of worker."""
 
     name: str
@@ -41,58 +41,115 @@ class Operator:
     feeds: bool = False  # from_iterable: has a source instead of an input
 
 
-@dataclasses.dataclass(frozen=True)
-class Outlet:
+class Outlet(NamedTuple):
     """One of the queues a stage puts into."""
 
     edge: int
     lane: int = 0  # added to an element's lane: which path through a concat it took
 
 
-@dataclasses.dataclass(eq=False)
 class PlannedStage:
-    """One stage of a run."""
+    """One stage of a run.
 
-    id: int  # its position in Plan.stages
-    name: str  # for people: "map(slow_add1)", unique in the plan ("map(slow_add1) #2" for the second)
-    kind: WorkerKind
-    operator: Operator
-    workers: int  # 0: as many as there are elements (tasks only)
-    timeout: float  # seconds that f may take for one element; 0: any
-    f: Callable[..., Any] | None = None
-    on_start: Callable[..., Any] | None = None
-    on_done: Callable[..., Any] | None = None
-    source: Any = None  # what a feeding stage iterates: an iterable or an async iterable
-    inlet: int | None = None  # the edge it takes from; None when it feeds
-    outlets: list[Outlet] = dataclasses.field(default_factory=list)
-    windowed: bool = False  # a source upstream of `ordered`: may not run ahead of it without bound
+    Attributes:
+        id: Its position in Plan.stages.
+        name: For people: "map(slow_add1)", unique in the plan ("map(slow_add1) #2" for the second).
+        kind: Who executes it.
+        operator: What an element goes through.
+        workers: How many; 0: as many as there are elements (tasks only).
+        timeout: Seconds that f may take for one element; 0: any.
+        f, on_start, on_done: The user's functions.
+        source: What a feeding stage iterates: an iterable or an async iterable.
+        inlet: The edge it takes from; None when it feeds.
+        outlets: The edges it puts into.
+        windowed: A source upstream of `ordered`: may not run ahead of it without bound.
+    """
+
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        kind: WorkerKind,
+        operator: Operator,
+        workers: int,
+        timeout: float,
+        f: Callable[..., Any] | None = None,
+        on_start: Callable[..., Any] | None = None,
+        on_done: Callable[..., Any] | None = None,
+        source: Any = None,
+        inlet: int | None = None,
+        outlets: list[Outlet] | None = None,
+        windowed: bool = False,
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.kind = kind
+        self.operator = operator
+        self.workers = workers
+        self.timeout = timeout
+        self.f = f
+        self.on_start = on_start
+        self.on_done = on_done
+        self.source = source
+        self.inlet = inlet
+        self.outlets: list[Outlet] = [] if outlets is None else outlets
+        self.windowed = windowed
 
 
-@dataclasses.dataclass(eq=False)
 class Edge:
-    """A queue of a run: who puts into it and who takes from it."""
+    """A queue of a run: who puts into it and who takes from it.
 
-    id: int  # its position in Plan.edges
-    maxsize: int  # elements it may hold; 0: bounded by bytes only
-    producers: list[int] = dataclasses.field(default_factory=list)  # ids of stages
-    consumer: int | None = None  # id of a stage; None: whoever iterates the run
-    ends: bool = False  # carries END marks, because an `ordered` stage is downstream
-    lanes: int = 1  # how many lanes arrive here
+    Attributes:
+        id: Its position in Plan.edges.
+        maxsize: Elements it may hold; 0: bounded by bytes only.
+        producers: Ids of stages, one entry for each outlet.
+        consumer: Id of a stage; None: whoever iterates the run.
+        ends: Carries END marks, because an `ordered` stage is downstream.
+        lanes: How many lanes arrive here.
+    """
+
+    def __init__(
+        self,
+        id: int,
+        maxsize: int,
+        producers: list[int] | None = None,
+        consumer: int | None = None,
+        ends: bool = False,
+        lanes: int = 1,
+    ) -> None:
+        self.id = id
+        self.maxsize = maxsize
+        self.producers: list[int] = [] if producers is None else producers
+        self.consumer = consumer
+        self.ends = ends
+        self.lanes = lanes
 
 
-@dataclasses.dataclass(eq=False)
 class Plan:
-    """A whole run. Stages stand in topological order, sources first."""
+    """A whole run. Stages stand in topological order, sources first.
 
-    stages: list[PlannedStage]
-    edges: list[Edge]
-    sink: int  # the edge whose elements the consumer gets
-    sink_reorders: bool = False  # the last stage was `ordered`: the consumer's side puts elements in order
-    trailing: list[PlannedStage] = dataclasses.field(default_factory=list)  # sync stages after the sink, in order
+    Attributes:
+        stages: Every stage that has workers.
+        edges: The queues between them.
+        sink: The edge whose elements the consumer gets.
+        sink_reorders: The last stage was `ordered`: the consumer's side puts elements in order.
+        trailing: Sync stages after the sink, in order.
+    """
+
+    def __init__(
+        self,
+        stages: list[PlannedStage],
+        edges: list[Edge],
+        sink: int,
+        sink_reorders: bool = False,
+        trailing: list[PlannedStage] | None = None,
+    ) -> None:
+        self.stages = stages
+        self.edges = edges
+        self.sink = sink
+        self.sink_reorders = sink_reorders
+        self.trailing: list[PlannedStage] = [] if trailing is None else trailing
 
     def stage_of(self, edge: Edge) -> PlannedStage | None:
         """The stage that takes from an edge, or None for the sink."""
         return None if edge.consumer is None else self.stages[edge.consumer]
-
-
-Injected = Mapping[str, Any]

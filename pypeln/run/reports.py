@@ -13,6 +13,7 @@ import traceback
 from typing import Any, NamedTuple
 
 from pypeln.errors import RemoteError
+from pypeln.run.private_fds import close_private
 
 LENGTH = struct.Struct("<Q")
 
@@ -173,3 +174,7 @@ class ReportReader:
             reports.append(_read(bytes(self._data[LENGTH.size : LENGTH.size + length])))
             del self._data[: LENGTH.size + length]
         return reports, ended
+
+    def close(self) -> None:
+        """Free the descriptor."""
+        close_private(self.fd)

@@ -100,7 +100,7 @@ class WorkerProcess:
         if self.pidfd >= 0:
             close_private(self.pidfd)
             self.pidfd = -1
-        close_private(self.reports.fd)
+        self.reports.close()
         self.reports = None
         self._release_alive()
         self.process.close()

@@ -38,8 +38,10 @@ class TestSegment:
 
     def test_a_descriptor_of_less_memory_is_refused(self) -> None:
         segment = Segment(4096)
+        fd = os.dup(segment.fd)
         with pytest.raises(CorruptMemory, match="smaller than"):
-            Segment(1 << 20, os.dup(segment.fd))
+            Segment(1 << 20, fd)
+        os.close(fd)  # what was refused was not taken over
 
     def test_it_cannot_be_shrunk_under_its_holders(self) -> None:
         segment = Segment(8192)
