@@ -35,30 +35,28 @@ def main(arguments: list[str] | None = None) -> int:
     interpreters = Interpreters(
         sys.executable, own["packages"], options.old_python, old["packages"] if old else {}
     )
-    measured = []
+    measured, status = [], 0
     for case in cases:
-        try:
-            rows = run_case(
-                case,
-                interpreters,
-                only=options.contenders,
-                repeats=options.repeats,
-                quick=options.quick,
-                timeout_s=options.timeout,
-                progress=_show_progress,
-            )
-        except processes.RunFailed as error:
-            _show_progress("")
-            print(f"run.py: {error}", file=sys.stderr)
-            return 1
+        rows = run_case(
+            case,
+            interpreters,
+            only=options.contenders,
+            repeats=options.repeats,
+            quick=options.quick,
+            timeout_s=options.timeout,
+            progress=_show_progress,
+        )
         _show_progress("")
         print(f"\n{table(case, rows)}", flush=True)
+        for error in [row.failed for row in rows if row.failed]:
+            print(f"run.py: {error}", file=sys.stderr)
+            status = 1
         measured.append(data(case, rows))
     if options.json:
         answer = {"machine": machine, "own": own, "old": old, "quick": options.quick, "cases": measured}
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(answer, file, indent=1)
-    return 0
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

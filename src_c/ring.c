@@ -303,6 +303,13 @@ int pp_wait_push(pp_port *port, uint64_t timeout_ns) {
     return wait_for(port, &port->ring->not_full, timeout_ns, can_push, drained, false);
 }
 
+int pp_wait_block(pp_port *port, uint64_t timeout_ns) {
+    uint32_t key = pp_spot_register(&port->ring->not_full);
+    if (pp_load_seq(&port->ring->aborted)) return PP_ABORTED;
+    int rc = pp_spot_sleep(&port->ring->not_full, key, timeout_ns);
+    return pp_load_rlx(&port->ring->aborted) ? PP_ABORTED : rc;
+}
+
 /* ---- ends and deaths ---- */
 
 void pp_ring_wake_all(pp_ring *ring, int bell) {

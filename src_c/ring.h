@@ -100,6 +100,10 @@ int pp_pop_lease(pp_port *port, pp_lease *lease);
 int pp_wait_pop(pp_port *port, uint64_t timeout_ns);
 int pp_wait_push(pp_port *port, uint64_t timeout_ns);
 
+/* Wait until a block may have been released, however much room the ring itself has. A release between
+ * the failed allocation and this call is not seen: keep timeout_ns to milliseconds. */
+int pp_wait_block(pp_port *port, uint64_t timeout_ns);
+
 /* Elements that the ring holds, at some moment during the call. */
 uint64_t pp_ring_count(const pp_ring *ring);
 bool pp_ring_closed(pp_ring *ring);

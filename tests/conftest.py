@@ -25,8 +25,12 @@ hypothesis.settings.load_profile("pypeln")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"watchdog(seconds): end the test run when this test takes longer ({WATCHDOG_S:g})")
-    config.addinivalue_line("markers", "may_leak: do not look for what this test leaves behind; say why in a comment")
+    config.addinivalue_line(
+        "markers", f"watchdog(seconds): end the test run when this test takes longer ({WATCHDOG_S:g})"
+    )
+    config.addinivalue_line(
+        "markers", "may_leak: do not look for what this test leaves behind; say why in a comment"
+    )
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # the watchdog's SIGABRT need not leave gigabytes
     config.stash[WATCHDOG_KEY] = Watchdog()

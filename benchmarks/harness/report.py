@@ -46,7 +46,8 @@ def table(case: Case, rows: list[Row]) -> str:
         for row in block:
             name = row.contender.name
             if not row.samples:
-                cells.append([name, f"not run: {row.not_run}"])
+                why = f"not run: {row.not_run}" if row.not_run else "FAILED, see the errors"
+                cells.append([name, why])
                 continue
             values = row.values()
             figures = [row.median(), min(values), max(values), *(row.extra(extra) for extra in extras)]
@@ -75,6 +76,7 @@ def data(case: Case, rows: list[Row]) -> dict[str, Any]:
                 "median": row.median() if row.samples else None,
                 "samples": row.samples,
                 "not_run": row.not_run,
+                "failed": row.failed,
             }
             for row in rows
         ],

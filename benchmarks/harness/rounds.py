@@ -13,13 +13,14 @@ from harness.case import Case, Contender, Role
 
 @dataclass
 class Row:
-    """The samples of one contender at one worker count, or the reason why there are none."""
+    """The samples of one contender at one worker count, or why it was not run or what it failed with."""
 
     contender: Contender
     workers: int
     items: int
     samples: list[dict[str, Any]] = field(default_factory=list)
     not_run: str | None = None
+    failed: str | None = None
 
     def values(self) -> list[float]:
         """The case's figure of every sample."""
@@ -70,8 +71,8 @@ def run_case(
 
     With `only`, those of these names and no others.
 
-    Raises:
-        RunFailed: when a contender fails, runs too long or gives wrong results.
+    A contender that fails, runs too long or gives wrong results is not run again and has no samples: figures of
+    something that does not always work are worth nothing.
     """
     rows = [
         Row(contender, workers, case.quick_items if quick else contender.items)
@@ -83,18 +84,23 @@ def run_case(
     for round_number in range(1, repeats + 1):
         for row in rows:
             python, row.not_run = interpreters.choose(row.contender)
-            if python is None:
+            if python is None or row.failed:
                 continue
             progress(
                 f"{case.name} round {round_number}/{repeats}: {row.contender.name}, workers={row.workers}"
             )
-            sample = processes.measure(
-                python,
-                case.name,
-                row.contender.name,
-                workers=row.workers,
-                items=row.items,
-                timeout_s=timeout_s,
-            )
-            row.samples.append(sample)
+            try:
+                sample = processes.measure(
+                    python,
+                    case.name,
+                    row.contender.name,
+                    workers=row.workers,
+                    items=row.items,
+                    timeout_s=timeout_s,
+                )
+            except processes.RunFailed as error:
+                row.failed = str(error)
+                row.samples.clear()
+            else:
+                row.samples.append(sample)
     return rows

@@ -98,6 +98,7 @@ cdef extern from "ring.h" nogil:
     int pp_pop_lease(pp_port *port, pp_lease *lease) noexcept
     int pp_wait_pop(pp_port *port, uint64_t timeout_ns) noexcept
     int pp_wait_push(pp_port *port, uint64_t timeout_ns) noexcept
+    int pp_wait_block(pp_port *port, uint64_t timeout_ns) noexcept
     uint64_t pp_ring_count(const pp_ring *ring) noexcept
     bint pp_ring_closed(pp_ring *ring) noexcept
     void pp_ring_abort(pp_ring *ring, int bell) noexcept

@@ -133,6 +133,8 @@ cdef class InPort:
         return self
 
     def __next__(self):
+        # `list(stage)` over a fast stream runs no bytecode that would look for Ctrl-C.
+        PyErr_CheckSignals()
         cdef object value = self.get()
         if value is CLOSED:
             raise StopIteration

@@ -36,4 +36,5 @@ cdef class SharedOut(OutPort):
     cdef bint loaded
     cdef bint has_block
     cdef pp_descriptor block
+    cdef uint64_t short_of
     cdef int write_block(self) except -1

@@ -6,7 +6,9 @@ with the worker. The parent's own threads (who feed and who consume) take straig
 """
 
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
+
+from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_NOMEM, PP_OK,
@@ -14,7 +16,8 @@ from pypeln._core.c cimport (
     pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage, pp_descriptor, pp_head, pp_lease,
     pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort,
     pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle,
-    pp_ring_wake_all, pp_slot, pp_spot_notify, store64,
+    pp_ring_wake_all, pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block,
+    store64,
 )
 from pypeln._core.decoder cimport decode_payload as decode
 from pypeln._core.encoder cimport Encoder
@@ -28,7 +31,14 @@ from pypeln._core.memory import CorruptMemory, RunAborted
 cdef enum:
     BLOCK_PREFIX = 128
 
+# How long a producer sleeps at most when the arena is full.
+cdef uint64_t BLOCK_LOOK_NS = 2_000_000
+
 assert BLOCK_PREFIX >= (PP_MAX_DEPTH - 1) * 8
+
+
+class ElementTooLarge(ValueError):
+    """An element is larger than its queue's byte budget."""
 
 
 def arena_nbytes(uint64_t capacity) -> int:
@@ -285,13 +295,14 @@ cdef class SharedOut(OutPort):
         cdef uint64_t prefix = BLOCK_PREFIX if self.prefix else 0
         cdef unsigned char *data
         cdef int rc = pp_arena_allocate(&self.arena, prefix + self.encoder.total, &self.block)
+        self.short_of = prefix + self.encoder.total if rc == PP_FULL else 0
         if rc == PP_FULL:
             return rc
         if rc != PP_OK:
             nbytes = self.encoder.total
             self.unload()
             if rc == PP_TOOBIG:
-                raise ValueError(
+                raise ElementTooLarge(
                     f"an element of {nbytes} encoded bytes is larger than its queue may ever hold "
                     f"({self.home.usage()['capacity']} bytes); send it in parts, or set PYPELN_QUEUE_BYTES higher"
                 )
@@ -330,6 +341,29 @@ cdef class SharedOut(OutPort):
         pp_push_publish(&self.port, slot, self.lease, self.outlet)
         self.loaded = False
         return PP_OK
+
+    cdef int pause(self, uint64_t timeout_ns) except -1:
+        cdef int rc
+        if self.short_of == 0:
+            return OutPort.pause(self, timeout_ns)
+        with nogil:
+            rc = pp_wait_block(&self.port, min(timeout_ns, BLOCK_LOOK_NS))
+        PyErr_CheckSignals()
+        if rc == PP_ABORTED:
+            raise RunAborted
+        return rc
+
+    def arm(self):
+        """Ask that the bell be rung when there is room: in the ring, or for a block that there was no room for."""
+        cdef pp_descriptor block
+        if self.short_of == 0:
+            return OutPort.arm(self)
+        pp_spot_arm(&self.home.ring.not_full)
+        # Look again: what was released before the bell was asked for rings no bell.
+        if pp_arena_allocate(&self.arena, self.short_of, &block) != PP_OK:
+            return False
+        pp_arena_release(&self.arena, block)
+        return True
 
     cdef int unload(self) except -1:
         if self.loaded:

@@ -15,6 +15,7 @@ from typing import Any
 from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger, RunAborted, Segment, Window
 from pypeln._core.queue import InPort, OutPort
+from pypeln._core.shared import ElementTooLarge
 from pypeln._core.worker import Outlets, Worker, feed
 from pypeln.element import Element
 from pypeln.errors import EncodeError
@@ -190,9 +191,14 @@ def unsendable(stage_name: str) -> Callable[[Exception, tuple[int, ...]], Except
     """What to raise when an element cannot be put: an error that names stage and element."""
 
     def wrap(error: Exception, index: tuple[int, ...]) -> Exception:
+        where = f"stage {stage_name} cannot send element {index} to another process"
+        if isinstance(error, MemoryError):
+            return MemoryError(f"{where}: {error}")
+        if isinstance(error, ElementTooLarge):
+            return EncodeError(f"{where}: {error}")
         return EncodeError(
-            f"stage {stage_name} cannot send element {index} to another process: {type(error).__name__}: {error}. "
-            "Return something that pickle can handle, or use threads for the stage that takes it"
+            f"{where}: {type(error).__name__}: {error}. Return something that pickle can handle, or use threads for the "
+            "stage that takes it"
         )
 
     return wrap

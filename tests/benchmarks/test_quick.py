@@ -20,7 +20,10 @@ from harness.case import Case, Contender, Role  # noqa: E402
 from harness.checks import WrongResults, check_each_once  # noqa: E402
 from harness.environment import UnfitPackage, require_installed  # noqa: E402
 from harness.report import quantity, ratio, table  # noqa: E402
-from harness.rounds import Row  # noqa: E402
+from harness.rounds import Interpreters, Row, run_case  # noqa: E402
+
+# Seconds for one case; a loaded machine with two cores needs a tenth.
+LONGEST_S = 120
 
 
 def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +32,7 @@ def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            output, errors = process.communicate(timeout=120)
+            output, errors = process.communicate(timeout=LONGEST_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
@@ -43,6 +46,7 @@ def pypeln_is_a_copy() -> None:
         pytest.skip(unfit)
 
 
+@pytest.mark.watchdog(LONGEST_S + 10)
 @pytest.mark.usefixtures("pypeln_is_a_copy")
 @pytest.mark.parametrize("name", MODULES)
 def test_every_contender_of_a_case_delivers_each_element_once(name: str, tmp_path: Path) -> None:
@@ -50,9 +54,10 @@ def test_every_contender_of_a_case_delivers_each_element_once(name: str, tmp_pat
     done = run_benchmarks("--quick", "--repeats", "1", "--cases", name, "--json", str(answer))
     assert done.returncode == 0, done.stderr
     (measured,) = json.loads(answer.read_text())["cases"]
-    not_run = {row["contender"] for row in measured["rows"] if row["median"] is None}
-    assert not_run <= {"pypeln 0.4.9", "streamable"}
-    assert all(row["median"] > 0 for row in measured["rows"] if row["contender"] not in not_run)
+    # These need packages that the tests do not install.
+    optional = [row for row in measured["rows"] if "0.4.9" in row["role"] or row["contender"] == "streamable"]
+    assert all(row["median"] > 0 for row in measured["rows"] if row not in optional)
+    assert any(row["role"] == "pypeln" for row in measured["rows"])
     assert all(row["contender"] in done.stdout for row in measured["rows"])
 
 
@@ -148,3 +153,31 @@ def test_quantities_keep_three_digits() -> None:
     values = (None, 3.14159, 42, 99.97, 999.4, 999.6, 1234, 999_700, 8.75e6)
     written = ["-", "3.14", "42.0", "100", "999", "1.00k", "1.23k", "1.00M", "8.75M"]
     assert [quantity(value) for value in values] == written
+
+
+def test_a_contender_that_failed_once_has_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = tmp_path / "child.py"
+    count = tmp_path / "count"
+    count.touch()
+    child.write_text(
+        "import pathlib, sys\n"
+        f"count = pathlib.Path({str(count)!r})\n"
+        "count.write_text(count.read_text() + 'x')\n"
+        "if len(count.read_text()) == 2: sys.exit('second round fails')\n"
+        'print(\'{"value": 1, "extra": {}}\')\n'
+    )
+    monkeypatch.setattr(processes, "CHILD", child)
+    interpreters = Interpreters(sys.executable, {}, None, {})
+    (row,) = run_case(
+        load_case("P2"),
+        interpreters,
+        only=["3 Pools chunk 1"],
+        repeats=4,
+        quick=True,
+        timeout_s=60,
+        progress=lambda text: None,
+    )
+    assert len(count.read_text()) == 2
+    assert row.failed is not None
+    assert "second round fails" in row.failed
+    assert "FAILED" in table(load_case("P2"), [row])

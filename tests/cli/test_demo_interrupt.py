@@ -20,6 +20,9 @@ if sys.platform == "win32":
     pytest.skip("Ctrl-C reaches a process group on POSIX only", allow_module_level=True)
 
 WATCHDOG_S = 60
+# A shell shows both as 130. CPython ends by the signal itself when it arrived inside an `exec` of a string, as in
+# the making of a named tuple by a module that is being imported, even though the exception was caught.
+INTERRUPTED = (130, -signal.SIGINT)
 AT_THE_START = rb"\] 0/"
 IN_THE_MIDDLE = rb"\] [1-9]\d*/"
 
@@ -110,7 +113,9 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(
     demos.append(demo)
     demo.wait_for(moment)
     os.killpg(demo.group, signal.SIGINT)
-    assert demo.end() == (130, "", "pypeln demo: interrupted")
+    code, output, line = demo.end()
+    assert code in INTERRUPTED
+    assert (output, line) == ("", "pypeln demo: interrupted")
     assert "Traceback" not in demo.written
     assert_group_ends(demo)
     assert list(temporary_folder.iterdir()) == []
@@ -129,7 +134,7 @@ def test_ctrl_c_leaves_an_existing_database_as_it_was(
     demos.append(demo)
     demo.wait_for(IN_THE_MIDDLE)
     os.killpg(demo.group, signal.SIGINT)
-    assert demo.end()[0] == 130
+    assert demo.end()[0] in INTERRUPTED
     assert_group_ends(demo)
     assert path.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == sorted([path, temporary_folder])

@@ -8,10 +8,11 @@ import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
-import pypeln as pl
 import pytest
-from pypeln import io
 from support.fronts import KINDS, short_name
+
+import pypeln as pl
+from pypeln import io
 
 
 async def add1(x: int) -> int:

@@ -7,8 +7,9 @@ import itertools
 from typing import Any
 
 import numpy as np
-import pypeln as pl
 import pytest
+
+import pypeln as pl
 
 MEGABYTE = 1 << 20
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pypeln as pl
 import pytest
 from support.notes import Journal
+
+import pypeln as pl
 
 
 def test_f_gets_what_on_start_returned(every_front: Any) -> None:

@@ -9,8 +9,9 @@ import threading
 from typing import Any
 
 import pytest
-from pypeln import io, pr, sync, th
 from support.fronts import KINDS, METHODS, short_name
+
+from pypeln import io, pr, sync, th
 
 QUEUES = [pr, th, io, sync]
 

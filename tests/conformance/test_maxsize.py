@@ -1,6 +1,7 @@
 """maxsize counts elements exactly: what a source hands out, and what f does, when somebody downstream waits.
 
-A worker holds one element, its queue `maxsize`, and a source has one more in its hands while it waits for room.
+A worker holds one element, its queue `maxsize`, and a source has one more in its hands while it waits for
+room.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import pypeln as pl
 import pytest
 from support.fronts import KINDS, short_name
 from support.notes import Gate, Journal, settled, wait_until
+
+import pypeln as pl
 
 CONCURRENT = KINDS[:3]
 by_name = {"ids": short_name}

@@ -8,8 +8,9 @@ import threading
 from typing import Any
 
 import pytest
-from pypeln import io, pr, sync, th
 from support.fronts import KINDS, short_name
+
+from pypeln import io, pr, sync, th
 
 PAIRS = list(itertools.product(KINDS, repeat=2))
 
@@ -24,7 +25,7 @@ def test_every_kind_feeds_every_kind(pair: tuple[Any, Any], maxsize: int) -> Non
     first, second = pair
     stage = first.map(lambda x: x + 1, range(200), workers=2, maxsize=maxsize)
     stage = second.flat_map(lambda x: (x, -x), stage, workers=2, maxsize=maxsize)
-    assert sorted(stage) == sorted([x for x in range(1, 201)] + [-x for x in range(1, 201)])
+    assert sorted(stage) == sorted([*range(1, 201), *range(-200, 0)])
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=pair_name)
@@ -69,7 +70,9 @@ def test_errors_come_through_every_kind(pair: tuple[Any, Any]) -> None:
             raise LookupError("thirty", x)
         return x
 
-    stage = second.map(lambda x: x, first.map(fail, range(10_000), workers=2, maxsize=2), workers=2, maxsize=2)
+    stage = second.map(
+        lambda x: x, first.map(fail, range(10_000), workers=2, maxsize=2), workers=2, maxsize=2
+    )
     with pytest.raises(LookupError) as caught:
         list(stage)
     assert caught.value.args == ("thirty", 30)

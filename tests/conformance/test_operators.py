@@ -7,9 +7,10 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
-import pypeln as pl
 import pytest
 from support.notes import Journal
+
+import pypeln as pl
 
 
 def numbered_twice(x: int) -> Iterator[str]:

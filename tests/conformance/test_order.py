@@ -8,10 +8,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import pypeln as pl
 import pytest
 from support.fronts import KINDS, short_name
 from support.notes import Gate, settled, wait_until
+
+import pypeln as pl
 
 CONCURRENT = KINDS[:3]
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
-import pypeln as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.fronts import KINDS, short_name, start_method
+
+import pypeln as pl
 
 
 class Step(NamedTuple):
@@ -35,6 +36,8 @@ STEPS = [
 Indexed = list[tuple[tuple[int, ...], int]]
 
 a_step = st.tuples(st.sampled_from(range(len(STEPS))), st.integers(1, 3), st.sampled_from([0, 0, 1, 2, 5]))
+Chain = list[tuple[int, int, int]]
+
 chains = st.lists(a_step, max_size=5)
 sources = st.lists(st.integers(0, 1000), max_size=40)
 
@@ -48,7 +51,7 @@ def plainly(step: Step, elements: Indexed) -> Indexed:
     return [((*index, i), y) for index, x in elements for i, y in enumerate(step.f(x))]
 
 
-def check(source: list[int], chain: list[tuple[int, int, int]], kind_of: Callable[[int], Any]) -> None:
+def check(source: list[int], chain: Chain, kind_of: Callable[[int], Any]) -> None:
     """Build the chain, each step of the kind that `kind_of` says, and compare."""
     stage: Any = source
     expected: Indexed = [((i,), x) for i, x in enumerate(source)]
@@ -65,20 +68,20 @@ def check(source: list[int], chain: list[tuple[int, int, int]], kind_of: Callabl
 @pytest.mark.parametrize("kind", KINDS[1:], ids=short_name)
 @settings(max_examples=40)
 @given(source=sources, chain=chains)
-def test_chains_of_one_kind(kind: Any, source: list[int], chain: list[tuple[int, int, int]]) -> None:
+def test_chains_of_one_kind(kind: Any, source: list[int], chain: Chain) -> None:
     check(source, chain, lambda place: kind)
 
 
 @settings(max_examples=12)
 @given(source=sources, chain=st.lists(a_step, max_size=3))
-def test_chains_of_processes(source: list[int], chain: list[tuple[int, int, int]]) -> None:
+def test_chains_of_processes(source: list[int], chain: Chain) -> None:
     with start_method("fork"):
         check(source, chain, lambda place: pl.pr)
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(source=sources, chain=chains, kinds=st.lists(st.sampled_from(range(4)), min_size=6, max_size=6))
-def test_chains_of_all_kinds(source: list[int], chain: list[tuple[int, int, int]], kinds: list[int]) -> None:
+def test_chains_of_all_kinds(source: list[int], chain: Chain, kinds: list[int]) -> None:
     with start_method("fork"):
         check(source, chain, lambda place: KINDS[kinds[place]])
 
@@ -88,7 +91,7 @@ def test_chains_of_all_kinds(source: list[int], chain: list[tuple[int, int, int]
     parts=st.lists(st.tuples(sources, chains), min_size=1, max_size=3),
     kind=st.sampled_from(KINDS[1:]),
 )
-def test_concats_are_merged_by_index(parts: list[tuple[list[int], list[tuple[int, int, int]]]], kind: Any) -> None:
+def test_concats_are_merged_by_index(parts: list[tuple[list[int], Chain]], kind: Any) -> None:
     """Of elements with the same index, those of earlier parts come first."""
     stages = []
     expected: list[tuple[tuple[int, ...], int, int]] = []

@@ -6,10 +6,11 @@ import itertools
 import threading
 from typing import Any
 
-import pypeln as pl
 import pytest
 from support.fronts import EVERY_FRONT, KINDS, Front, short_name, start_method
 from support.notes import Journal
+
+import pypeln as pl
 
 
 def test_iterating_again_runs_again(front: Any, journal: Journal) -> None:

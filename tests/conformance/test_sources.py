@@ -1,4 +1,4 @@
-"""Where elements come from: iterables that are empty, endless or generators, and what becomes of them at the end."""
+"""Where elements come from: iterables that are empty, endless or generators, and their end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import pypeln as pl
 import pytest
 from support.fronts import KINDS, short_name
+
+import pypeln as pl
 
 PAIRS = list(itertools.product(KINDS, repeat=2))
 
@@ -160,4 +161,6 @@ def test_a_source_runs_beside_the_consumer(kind: Any) -> None:
 def test_a_source_in_a_process_of_its_own(every_front: Any) -> None:
     if every_front is not pl.pr:
         pytest.skip("use_thread=False is for processes")
-    assert sorted(every_front.map(abs, every_front.from_iterable(range(100), use_thread=False))) == list(range(100))
+    assert sorted(every_front.map(abs, every_front.from_iterable(range(100), use_thread=False))) == list(
+        range(100)
+    )

@@ -1,4 +1,4 @@
-"""What processes that are not forked have to be sent: lambdas, closures, classes of a function, bound methods."""
+"""What processes that are not forked have to be sent: lambdas, closures, classes of a function."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import dataclasses
 import multiprocessing
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from pypeln import pr
 from support.fronts import METHODS, start_method
+
+from pypeln import pr
 
 
 @pytest.fixture(params=METHODS)

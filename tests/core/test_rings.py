@@ -1,4 +1,4 @@
-"""Rings and their ports: what each memory adds to the contract that `conformance/test_queues.py` tests for all."""
+"""Rings and their ports: what each memory adds to what `conformance/test_queues.py` tests for all."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_abort_wakes_those_who_wait(make: Pair) -> None:
         except RunAborted:
             caught.append(call.__name__)
 
-    _, full_out, _ = pair = make(1)
+    full_ring, full_out, _ = make(1)
     full_out.put(0, (0,))
     threads = [
         threading.Thread(target=wait, args=(inlet.take,)),
@@ -164,7 +164,7 @@ def test_abort_wakes_those_who_wait(make: Pair) -> None:
     for thread in threads:
         thread.start()
     ring.abort()
-    pair[0].abort()
+    full_ring.abort()
     for thread in threads:
         thread.join()
     assert sorted(caught) == ["put", "take"]
@@ -430,9 +430,9 @@ class TestShared:
         assert list(inlet) == ["a"]
 
     def test_memory_that_is_no_ring_is_refused(self) -> None:
-        ring = shared_ring(2)
-        empty = SharedRing(Segment(1 << 16), 0, 1 << 16, ring_arena := Segment(arena_nbytes(MIB)))
-        create_arena(ring_arena, MIB)
+        arena = Segment(arena_nbytes(MIB))
+        create_arena(arena, MIB)
+        empty = SharedRing(Segment(1 << 16), 0, 1 << 16, arena)
         with pytest.raises(CorruptMemory):
             SharedIn(empty, 1)
         with pytest.raises(CorruptMemory):

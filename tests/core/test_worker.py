@@ -1,4 +1,4 @@
-"""What an element goes through in a worker thread or process: take, call, put, count; and how sources are fed."""
+"""What an element goes through in a worker: take, call, put, count; and how sources are fed."""
 
 from __future__ import annotations
 

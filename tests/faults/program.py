@@ -14,7 +14,7 @@ from types import TracebackType
 from process_table import descendants, is_alive
 from support.notes import wait_until
 
-WATCHDOG_S = 60
+WATCHDOG_S = 30
 
 
 class Program:

@@ -16,7 +16,7 @@ def values(released: Any) -> list[Any]:
     return [value for _, _, value in released]
 
 
-# A tree of elements: a leaf is an element that arrives, a list is one that a flat_map has replaced by its children.
+# A leaf is an element that arrives, a list is one that a flat_map has replaced by its children.
 trees = st.lists(
     st.recursive(st.just("leaf"), lambda inner: st.lists(inner, max_size=4), max_leaves=12), max_size=8
 )
@@ -69,40 +69,43 @@ def test_whatever_the_order_of_arrival_all_is_released_in_order(lanes: list[Any]
     assert list(reorder.close()) == []
 
 
+def releasable(index: Index, arrived: set[Index], ended: dict[Index, int], out: list[Index]) -> bool:
+    """Adds to `out` what of the subtree at an index can be released; whether that is all of it."""
+    if index in arrived:
+        out.append(index)
+        return True
+    if index in ended:
+        return all(releasable((*index, child), arrived, ended, out) for child in range(ended[index]))
+    if any(other[: len(index)] == index for other in (*arrived, *ended)):
+        child = 0
+        while releasable((*index, child), arrived, ended, out):
+            child += 1
+    return False
+
+
 @settings(max_examples=100)
 @given(tree=trees, seed=st.integers(0, 1 << 30))
-def test_what_is_next_is_never_kept(tree: Any, seed: int) -> None:
-    """In one lane, an element is out as soon as all before it have arrived or are known not to come."""
+def test_what_is_next_is_released_at_once_and_nothing_else(tree: Any, seed: int) -> None:
     elements, ends = arrivals(tree)
-    events: list[tuple[Index, int | None]] = [(index, None) for index in elements]
-    events += list(ends)
+    events: list[tuple[Index, int | None]] = [*((index, None) for index in elements), *ends]
     random.Random(seed).shuffle(events)
     reorder = Reorder(1)
     released: list[Index] = []
-    seen: set[Index] = set()
+    arrived: set[Index] = set()
     ended: dict[Index, int] = {}
     for index, count in events:
-        seen.add(index)
         if count is None:
+            arrived.add(index)
             released += [at for at, _, _ in reorder.push(index, 0, None)]
         else:
             ended[index] = count
             released += [at for at, _, _ in reorder.end(index, 0, count)]
-        # Elements that are certain to be the first ones, from what has arrived so far.
-        certain: list[Index] = []
-        for at in sorted([*elements, *[at for at, n in ends]]):
-            if at not in seen and not any(other[: len(at)] == at for other in seen if len(other) > len(at)):
-                break
-            if at in elements:
-                certain.append(at)
-        assert released[: len(certain)] == certain or set(certain) <= set(released) or _gap(certain, ended, seen)
+        expected: list[Index] = []
+        position = 0
+        while releasable((position,), arrived, ended, expected):
+            position += 1
+        assert released == expected
     assert released == elements
-
-
-def _gap(certain: list[Index], ended: dict[Index, int], seen: set[Index]) -> bool:
-    """Whether some element among the first ones has children whose number is not known yet."""
-    above = {index[:depth] for index in certain for depth in range(1, len(index))}
-    return any(index not in ended for index in above)
 
 
 def test_an_element_that_is_next_goes_straight_through() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pypeln import io, pr, sync, th
 
+from pypeln import io, pr, sync, th
 from pypeln.graph.planner import planned
 from pypeln.run.plan import Plan
 from pypeln.run.wiring import MOST_WORKERS, Wiring, places

@@ -1,1 +1,1 @@
-"""What tests share: the watchdog, the search for leaks, kinds of workers and queues, and notes between processes."""
+"""What tests share: watchdog, search for leaks, kinds of workers and queues, notes between processes."""

@@ -18,7 +18,9 @@ class Front(NamedTuple):
     start_method: str | None = None
 
 
-METHODS = [each for each in ("fork", "forkserver", "spawn") if each in multiprocessing.get_all_start_methods()]
+METHODS = [
+    each for each in ("fork", "forkserver", "spawn") if each in multiprocessing.get_all_start_methods()
+]
 
 PROCESSES = [Front(f"pr-{method}", pl.pr, method) for method in METHODS]
 THREADS = Front("th", pl.th)

@@ -1,12 +1,12 @@
 """Ends a test run that hangs, and shows where every process of it stood.
 
-The watchdog is a process and not a thread: a thread cannot do anything while another one holds the GIL for ever,
-and Python 3.12 warns of every fork in a process that has a second one. When a test takes too long it prints the
-command lines of the test process and its descendants, sends SIGABRT to each, upon which `faulthandler` prints the
-stacks of all their threads, and kills what is left.
+The watchdog is a process and not a thread: a thread cannot do anything while another one holds the GIL for
+ever, and Python 3.12 warns of every fork in a process that has a second one. When a test takes too long it
+prints the command lines of the test process and its descendants, sends SIGABRT to each, upon which
+`faulthandler` prints the stacks of all their threads, and kills what is left.
 
-Failure modes: a test process that is gone takes the watchdog with it, because its pipe closes; a copy of the pipe in
-a worker that survived keeps it for a second at most, because it also looks at its parent.
+Failure modes: a test process that is gone takes the watchdog with it, because its pipe closes; a copy of the
+pipe in a worker that survived keeps it for a second at most, because it also looks at its parent.
 """
 
 from __future__ import annotations
