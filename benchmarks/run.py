@@ -48,8 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         _show_progress("")
         print(f"\n{table(case, rows)}", flush=True)
-        for error in [row.failed for row in rows if row.failed]:
-            print(f"run.py: {error}", file=sys.stderr)
+        for failure in [row.failed for row in rows if row.failed]:
+            print(f"run.py: {failure}", file=sys.stderr)
             status = 1
         measured.append(data(case, rows))
     if options.json:

@@ -13,5 +13,5 @@ class Element(NamedTuple):
         value: The value itself.
     """
 
-    index: tuple[int, ...]
+    index: tuple[int, ...]  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     value: Any

@@ -19,8 +19,8 @@ class WorkerDied(PipelineError):
         stage: Name of the stage, as in `map(f)`.
         worker: Index of the worker in its stage.
         pid: Its process id.
-        exitcode: What it exited with; negative is the number of the signal that killed it. None when the system
-            could not tell.
+        exitcode: What it exited with; negative is the number of the signal that killed it. None when the
+            system could not tell.
         elements: `element_index` of each element it had in hand.
     """
 

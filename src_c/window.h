@@ -40,8 +40,7 @@ static inline int pp_window_wait(pp_window *window, uint64_t position, uint64_t 
     return rc;
 }
 
-static inline void pp_window_advance(pp_window *window, uint64_t floor, bool pressed,
-                                     int bell) {
+static inline void pp_window_advance(pp_window *window, uint64_t floor, bool pressed, int bell) {
     atomic_store_explicit(&window->floor, floor, memory_order_seq_cst);
     atomic_store_explicit(&window->pressed, pressed, memory_order_seq_cst);
     if (pp_load_seq(&window->spot.waiters) != 0) pp_spot_wake_all(&window->spot, bell);

@@ -71,8 +71,8 @@ def run_case(
 
     With `only`, those of these names and no others.
 
-    A contender that fails, runs too long or gives wrong results is not run again and has no samples: figures of
-    something that does not always work are worth nothing.
+    A contender that fails, runs too long or gives wrong results is not run again and has no samples: figures
+    of something that does not always work are worth nothing.
     """
     rows = [
         Row(contender, workers, case.quick_items if quick else contender.items)

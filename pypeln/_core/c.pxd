@@ -88,7 +88,8 @@ cdef extern from "ring.h" nogil:
         int bell
     uint64_t pp_ring_bytes(uint32_t capacity, uint32_t producers) noexcept
     void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bint shared) noexcept
-    int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes, uint32_t owner, uint32_t producer) noexcept
+    int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes,
+                     uint32_t owner, uint32_t producer) noexcept
     int pp_push_claim(pp_port *port, pp_slot **out) noexcept
     void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) noexcept
     void pp_push_cancel(pp_port *port, pp_slot *slot) noexcept

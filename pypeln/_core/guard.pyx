@@ -1,12 +1,14 @@
 # cython: language_level=3
 """Interrupting a function that runs in a thread: only it, and never what the thread does next.
 
-Python can raise an exception in another thread at its next bytecode, but the function may return before that, and the exception
-would then hit whoever runs next. A guard is a word that both sides change by compare-and-swap: the thread moves it to
-RUNNING around the function; who interrupts moves RUNNING to FIRING, plants the exception, and says FIRED. A thread that
-finds on its way out that it was fired at takes the exception back, if it has not been raised yet.
+Python can raise an exception in another thread at its next bytecode, but the function may return before that,
+and the exception would then hit whoever runs next. A guard is a word that both sides change by
+compare-and-swap: the thread moves it to RUNNING around the function; who interrupts moves RUNNING to FIRING,
+plants the exception, and says FIRED. A thread that finds on its way out that it was fired at takes the
+exception back, if it has not been raised yet.
 
-Nothing of this runs Python bytecode in the guarded thread, so the exception cannot strike inside the guard itself.
+Nothing of this runs Python bytecode in the guarded thread, so the exception cannot strike inside the guard
+itself.
 """
 
 from libc.stdint cimport uint32_t
@@ -91,7 +93,8 @@ cdef class Guard:
 
         Args:
             reason: What `why` tells afterwards.
-            still: Called when the function can no longer return unnoticed: whether it is to be interrupted after all.
+            still: Called when the function can no longer return unnoticed: whether it is to be interrupted
+                after all.
         """
         cdef uint32_t seen = RUNNING
         if not pp_cas32(&self.state, &seen, FIRING):

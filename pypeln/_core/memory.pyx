@@ -1,23 +1,21 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Memory that the parts of a run share: segments, and what lies in them beside the queues.
 
-`Segment` is anonymous shared memory. `Ledger` is the table of leases, one per worker: what it has in hand, since
-when, and how the elements before ended. `Window` keeps sources from running away from an `ordered` stage. Ledger and Window lie in a
-segment when processes take part in the run, and on the heap otherwise.
+`Segment` is anonymous shared memory. `Ledger` is the table of leases, one per worker: what it has in hand,
+since when, and how the elements before ended. `Window` keeps sources from running away from an `ordered`
+stage. Ledger and Window lie in a segment when processes take part in the run, and on the heap otherwise.
 """
 
 from libc.errno cimport errno
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_BLOCK, PP_CORRUPT, PP_END, PP_INLINE, PP_MAX_DEPTH, PP_NOMEM, PP_OBJECT, PP_OK, PP_OUT_SHIFT,
-    load32, load64, pp_a64, pp_cas64, pp_lease, pp_now_ns, pp_segment_close, pp_segment_create, pp_segment_open,
-    pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance, pp_window_wait, store32,
-    store64,
+    PP_ABORTED, PP_CORRUPT, PP_NOMEM, PP_OK, PP_OUT_SHIFT, load32, load64, pp_a64, pp_cas64, pp_lease,
+    pp_now_ns, pp_segment_close, pp_segment_create, pp_segment_open, pp_segment_reserve, pp_spot_arm,
+    pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance, pp_window_wait, store32, store64,
 )
 
 import os
@@ -277,10 +275,10 @@ cdef class Roster:
     def join(self, uint64_t word) -> int:
         """Take a free place and leave the word there; -1 when there is none."""
         cdef Py_ssize_t place
-        cdef uint64_t free
+        cdef uint64_t expected
         for place in range(self.places):
-            free = 0
-            if pp_cas64(&self.words[place], &free, word):
+            expected = 0
+            if pp_cas64(&self.words[place], &expected, word):
                 return place
         return -1
 
@@ -291,4 +289,10 @@ cdef class Roster:
     def present(self) -> list:
         """Each place that is taken, with its word."""
         cdef Py_ssize_t place
-        return [(place, load64(&self.words[place])) for place in range(self.places) if load64(&self.words[place])]
+        cdef uint64_t word
+        found = []
+        for place in range(self.places):
+            word = load64(&self.words[place])
+            if word:
+                found.append((place, word))
+        return found

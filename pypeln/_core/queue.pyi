@@ -40,7 +40,7 @@ class InPort:
         """Answer for the element in hand: its lease ends. The next take does it too."""
 
     def arm(self) -> bool:
-        """Ask that the bell be rung at the next change. True when there may be something already: look again first."""
+        """Ask that the bell be rung at the next change. True when there may be something already."""
 
     def fileno(self) -> int:
         """The bell: a descriptor that becomes readable when it rings (for event loops)."""

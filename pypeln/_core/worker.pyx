@@ -359,6 +359,22 @@ cdef class Worker:
         return 0
 
 
+cdef int read_element_index(object index, uint64_t position, pp_head *head, uint64_t *extra) except -1:
+    """The index of an Element that a source brought: anybody may have made it, of anything."""
+    try:
+        if type(index) is not tuple:
+            raise TypeError
+        for number in index:
+            if type(number) is not int:  # C would take a float or a bool for one
+                raise TypeError
+        return read_index(index, 0, head, extra)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"item {position} of the source is an Element whose index is {index!r}; "
+            f"an index is a tuple of 1 to {PP_MAX_DEPTH} integers from 0 to 2**64 - 1"
+        ) from None
+
+
 def feed(iterator, Outlets outlets, list windows, Ledger ledger, Py_ssize_t worker, element_type, Guard guard):
     """Put every element of an iterator into the outlets.
 
@@ -410,7 +426,7 @@ def feed(iterator, Outlets outlets, list windows, Ledger ledger, Py_ssize_t work
                 windows = []
                 if outlets.wants_ends:
                     outlets.put_end((0,), 0, UNTRACKED)
-            read_index(value.index, 0, &head, extra)
+            read_element_index(value.index, position, &head, extra)
             value = value.value
         else:
             head.depth = 1

@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from pypeln.graph.stage import Stage
+from pypeln.run.numbering import MOST_DIMENSIONS
 from pypeln.run.plan import Edge, Emission, Outlet, Plan, PlannedStage, WorkerKind
 
-# What the head of a slot can say: `lane` is 16 bits of which the last value is spare, and an index has 16
-# places.
+# What the head of a slot can say: `lane` is 16 bits of which the last value is spare.
 MOST_LANES = 65535
-MOST_DIMENSIONS = 16
 
 
 def planned(root: Stage[Any], sink_maxsize: int) -> Plan:

@@ -7,22 +7,27 @@ from typing import Any
 
 from pypeln.element import Element
 
+# What the head of an element in a ring has room for.
+MOST_DIMENSIONS = 16
+
 
 def as_element(item: Any, position: int) -> Element:
     """An item of a source with its index: its position, unless it is an `Element`, which keeps its own.
 
     Raises:
-        ValueError: The index of an `Element` is not a tuple of integers that are at least 0.
+        ValueError: The index of an `Element` is not a tuple of 1 to 16 integers from 0 to 2**64 - 1.
     """
     if not isinstance(item, Element):
         return Element((position,), item)
     index = item.index
     if not (
-        isinstance(index, tuple) and index and all(type(number) is int and number >= 0 for number in index)
+        isinstance(index, tuple)
+        and 1 <= len(index) <= MOST_DIMENSIONS
+        and all(type(number) is int and 0 <= number < 1 << 64 for number in index)
     ):
         raise ValueError(
             f"item {position} of the source is an Element whose index is {index!r}; "
-            "an index is a tuple of integers that are at least 0"
+            f"an index is a tuple of 1 to {MOST_DIMENSIONS} integers from 0 to 2**64 - 1"
         )
     return item
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from pypeln._core.worker import SOURCE_END, UNTRACKED
 from pypeln.element import Element
-from pypeln.run.reorder import Reorder
+from pypeln.run.reorder import Index, Released, Reorder
 from pypeln.run.wiring import ORDER_SPAN, WindowPlan
 
 # Elements that an ordered stage may hold before it asks its sources to wait for the oldest one.
 MOST_HELD = 65536
 
-# A window is moved when the floor has come so far: each move may wake a source. Must be less than the window's span, or a source could
-# wait for a move that waits for the source.
+# A window is moved when the floor has come so far: each move may wake a source. Must be less than the
+# window's span, or a source could wait for a move that waits for the source.
 MOVE_EVERY = ORDER_SPAN // 8
 
 
@@ -32,12 +32,12 @@ class Ordering:
         self._moved_to = [0] * len(windows)
         self._pressed = False
 
-    def push(self, index: tuple[int, ...], lane: int, value: Any) -> Iterator[tuple[tuple[int, ...], int, Any]]:
+    def push(self, index: Index, lane: int, value: Any) -> Iterator[Released]:
         """An element arrived: what can be released now, as (index, lane, value)."""
         yield from self.reorder.push(index, lane, value)
         self._move()
 
-    def end(self, index: tuple[int, ...], lane: int, count: int) -> Iterator[tuple[tuple[int, ...], int, Any]]:
+    def end(self, index: Index, lane: int, count: int) -> Iterator[Released]:
         """An END mark arrived: what can be released now."""
         if count == SOURCE_END:
             yield from self.reorder.close_lane(lane, index[0])
@@ -47,7 +47,7 @@ class Ordering:
             yield from self.reorder.end(index, lane, count)
         self._move()
 
-    def close(self) -> Iterator[tuple[tuple[int, ...], int, Any]]:
+    def close(self) -> Iterator[Released]:
         """Nothing more arrives: all that is held, in order."""
         return self.reorder.close()
 
@@ -101,7 +101,7 @@ def reorder_stage(inlet: Any, outlets: Any, ordering: Ordering, ledger: Any, num
     _put_all(ordering.close(), outlets, ledger, number)
 
 
-def _put_all(released: Iterator[tuple[tuple[int, ...], int, Any]], outlets: Any, ledger: Any, number: int) -> None:
+def _put_all(released: Iterator[Released], outlets: Any, ledger: Any, number: int) -> None:
     for index, lane, value in released:
         outlets.put(value, index, lane)
         ledger.add(number, "emitted")

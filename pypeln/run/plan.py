@@ -1,7 +1,8 @@
 """What a run needs to know: stages with their functions, and the edges that join them.
 
-A plan is data. The graph layer makes it from stage descriptions, the run layer executes it; neither needs to know
-more of the other than this page. Plain classes rather than dataclasses, whose import takes a third of pypeln's.
+A plan is data. The graph layer makes it from stage descriptions, the run layer executes it; neither needs to
+know more of the other than this page. Plain classes rather than dataclasses, whose import takes a third of
+pypeln's.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Descriptors that no forked copy of this process may keep: the parent's ends of pipes to its workers.
 
-A worker notices the end of its parent when the last copy of such an end is closed. Every fork inherits one: workers of
-this run and of others that run meanwhile, children that the program forks for itself. Any of them would hide the death
-of the parent from workers that it knows nothing of, and two runs could keep each other's workers for ever.
+A worker notices the end of its parent when the last copy of such an end is closed. Every fork inherits one:
+workers of this run and of others that run meanwhile, children that the program forks for itself. Any of them
+would hide the death of the parent from workers that it knows nothing of, and two runs could keep each other's
+workers for ever.
 
-Failure modes: a fork between `discard` and `close` inherits the descriptor for good. It is closed only when its worker
-has ended, so nobody listens at its other end.
+Failure modes: a fork between `discard` and `close` inherits the descriptor for good. It is closed only when
+its worker has ended, so nobody listens at its other end.
 """
 
 from __future__ import annotations

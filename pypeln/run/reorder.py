@@ -1,15 +1,16 @@
 """Putting elements back in order while they stream, knowing exactly what is still to come.
 
-Elements are named by their index, a path in a tree: the source's elements are its first level, and each flat_map adds
-one. Workers also send END marks: the element at this index has n children, all told (0: it was filtered or dropped). So
-at each moment either the next element in order is here, or it is known that it will still come.
+Elements are named by their index, a path in a tree: the source's elements are its first level, and each
+flat_map adds one. Workers also send END marks: the element at this index has n children, all told (0: it was
+filtered or dropped). So at each moment either the next element in order is here, or it is known that it will
+still come.
 
-A concat gives every path that leads to it a lane; each lane is a tree of its own, and the lanes are merged by index,
-lower lanes first. A lane whose elements brought their own indices (`untrack`) cannot be streamed: nobody knows what is missing. It is
-sorted at the end, as pypeln 0.4.9 sorted everything.
+A concat gives every path that leads to it a lane; each lane is a tree of its own, and the lanes are merged by
+index, lower lanes first. A lane whose elements brought their own indices (`untrack`) cannot be streamed:
+nobody knows what is missing. It is sorted at the end, as pypeln 0.4.9 sorted everything.
 
-Failure modes: an END mark that arrives twice (a worker died between sending it and saying so) is ignored. What is still
-held when the queue closes is released in order, gaps or not: nothing is lost to a missing mark.
+Failure modes: an END mark that arrives twice (a worker died between sending it and saying so) is ignored.
+What is still held when the queue closes is released in order, gaps or not: nothing is lost to a missing mark.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class _Lane:
 
     def is_complete(self) -> bool:
         """Whether everything of this lane has been released."""
-        return self.tracked and self.total is not None and len(self.cursor) == 1 and self.cursor[0] >= self.total
+        if not self.tracked or self.total is None:
+            return False
+        return len(self.cursor) == 1 and self.cursor[0] >= self.total
 
     def is_past(self, index: Index) -> bool:
         """Whether the cursor has moved beyond this index."""
@@ -121,12 +124,17 @@ class Reorder:
     def push(self, index: Index, lane: int, value: Any) -> Iterator[Released]:
         """An element arrived. Yields what can be released now."""
         mine = self._lanes[lane]
-        if len(self._lanes) == 1 and not mine.values and mine.tracked and index == (mine.cursor[0],):
+        if (
+            len(self._lanes) == 1
+            and mine.tracked
+            and index == (mine.cursor[0],)
+            and len(mine.cursor) == 1
+            and not (mine.values or mine.ends or mine.inner)
+        ):
             # The common case, an element that is next: through without a stop.
-            if len(mine.cursor) == 1 and not mine.ends and not mine.inner:
-                mine.cursor[0] += 1
-                yield index, lane, value
-                return
+            mine.cursor[0] += 1
+            yield index, lane, value
+            return
         self.held += 1
         mine.add(index, value)
         yield from self._release(mine)
@@ -176,14 +184,16 @@ class Reorder:
             if not heads:
                 return
             index, number = min(heads)
-            # A lane with nothing ready may still bring something smaller, unless it is already past that.
-            if any(not lane.ready and not lane.is_complete() and self._may_precede(lane, index, number) for lane in self._lanes):
+            if any(self._may_precede(lane, index, number) for lane in self._lanes):
                 return
             self.held -= 1
             yield self._lanes[number].ready.popleft()
 
     @staticmethod
     def _may_precede(lane: _Lane, index: Index, number: int) -> bool:
+        # A lane with nothing ready may still bring something smaller, unless it is already past that.
+        if lane.ready or lane.is_complete():
+            return False
         if not lane.tracked:
             return True
         return (tuple(lane.cursor), lane.number) < (index, number)

@@ -1,7 +1,8 @@
 """What worker processes tell the run, beside their results: errors, and that they are done.
 
-One pipe for each worker, because a record that is cut short by a death must not spoil those of others. A record is a length and a
-pickle. The reader never blocks: it takes what is there and keeps incomplete records until the rest comes, or never does.
+One pipe for each worker, because a record that is cut short by a death must not spoil those of others. A
+record is a length and a pickle. The reader never blocks: it takes what is there and keeps incomplete records
+until the rest comes, or never does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Failure(NamedTuple):
     """
 
     error: BaseException
-    index: tuple[int, ...] | None
+    index: tuple[int, ...] | None  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     traceback: str
 
 
@@ -74,8 +75,9 @@ class ReportWriter:
 def pickle_failure(error: BaseException, index: tuple[int, ...] | None, text: str) -> bytes:
     """A failure as a record.
 
-    Exceptions are rebuilt by calling their type with their args, which fails for types with another signature.
-    So the attributes travel beside the object, and whether it can be rebuilt is tried here, where the original is.
+    Exceptions are rebuilt by calling their type with their args, which fails for types with another
+    signature. So the attributes travel beside the object, and whether it can be rebuilt is tried here, where
+    the original is.
     """
     notes = list(getattr(error, "__notes__", ()))
     for attempt in (_pickle_whole, _pickle_parts):
@@ -84,12 +86,12 @@ def pickle_failure(error: BaseException, index: tuple[int, ...] | None, text: st
             record = pickle.dumps(("failure", rebuilt, notes, index, text))
             if type(_rebuild(rebuilt)) is type(error):
                 return record
-        except Exception:  # noqa: BLE001 - whatever pickling a stranger's exception raises
+        except Exception:  # whatever pickling a stranger's exception raises
             continue
     name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     try:
         message = str(error)
-    except Exception as problem:  # noqa: BLE001 - a stranger's __str__
+    except Exception as problem:  # a stranger's __str__
         message = f"<its __str__ raised {type(problem).__name__}>"
     return pickle.dumps(("failure", ("remote", name, message, text), notes, index, text))
 
@@ -103,10 +105,10 @@ def _pickle_parts(error: BaseException) -> tuple[Any, ...]:
 
 
 def _dumps(value: Any) -> bytes:
-    """Classes and functions of `__main__` or a notebook go by value, so that spawned and forked workers agree."""
+    """Pickle what belongs to `__main__` or a notebook by value, so that spawned and forked workers agree."""
     try:
         return pickle.dumps(value)
-    except Exception:  # noqa: BLE001 - pickle raises many types for "cannot"
+    except Exception:  # pickle raises many types for "cannot"
         import cloudpickle
 
         data: bytes = cloudpickle.dumps(value)
@@ -136,8 +138,9 @@ def _read(record: bytes) -> Report:
     recipe, notes, index, text = rest
     try:
         error = _rebuild(recipe)
-    except Exception as problem:  # noqa: BLE001 - its class may not be importable here
-        error = RemoteError("an error that could not be read here", f"{type(problem).__name__}: {problem}", text)
+    except Exception as problem:  # its class may not be importable here
+        what = f"{type(problem).__name__}: {problem}"
+        error = RemoteError("an error that could not be read here", what, text)
     error.__notes__ = notes  # type: ignore[attr-defined]
     return Failure(error, index, text)
 

@@ -1,8 +1,8 @@
 """One execution of a pipeline: plan, allocate, start, deliver, end, join, free.
 
-Whatever ends a run (exhaustion, an error, a consumer that leaves, Ctrl-C, garbage collection, the interpreter's exit)
-takes the same road out: `Run.close`. It returns when every process, thread and task of the run is gone. A thread whose f
-does not return cannot be ended by anybody; it is named in a warning.
+Whatever ends a run (exhaustion, an error, a consumer that leaves, Ctrl-C, garbage collection, the
+interpreter's exit) takes the same road out: `Run.close`. It returns when every process, thread and task of
+the run is gone. A thread whose f does not return cannot be ended by anybody; it is named in a warning.
 """
 
 from __future__ import annotations
@@ -84,10 +84,9 @@ class Run:
         if self.wiring.has_processes or timed:
             from pypeln.run.supervisor import Supervisor
 
-            supervisor = Supervisor(self, self._jobs(), timed)
-            supervisor.start_processes()
-            self.supervisor = supervisor
-            supervisor.start_watching()
+            self.supervisor = Supervisor(self, self._jobs(), timed)  # known first, so that `close` ends what it starts
+            self.supervisor.start_processes()
+            self.supervisor.start_watching()
         tasks = [stage for stage in stages if stage.kind is WorkerKind.TASK]
         if tasks:
             from pypeln.run.task_control import TaskRun
@@ -149,8 +148,8 @@ class Run:
         _live.discard(self)
         if stuck:
             warnings.warn(
-                f"the pipeline has ended, but {', '.join(stuck)} did not: a function or source that blocks in a thread "
-                "cannot be stopped from outside. Give what blocks a timeout of its own",
+                f"the pipeline has ended, but {', '.join(stuck)} did not: a function or source that blocks in a "
+                "thread cannot be stopped from outside. Give what blocks a timeout of its own",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -183,6 +182,7 @@ class Run:
         for stage in plan.stages:
             if stage.kind is not WorkerKind.PROCESS:
                 continue
+            assert wiring.control is not None
             first = wiring.first[stage.id]
             if stage.operator.feeds:
                 windows = [each for each in wiring.windows if each.source == stage.id]
@@ -190,7 +190,7 @@ class Run:
                 windows = wiring.windows_behind(stage) if stage.operator.reorders else []
             for worker in range(places(stage)):
                 outlets = [
-                    (wiring.queues[outlet.edge], wiring.producer_base[stage.id, which] + worker)
+                    (wiring.shared_queue(outlet.edge), wiring.producer_base[stage.id, which] + worker)
                     for which, outlet in enumerate(stage.outlets)
                 ]
                 jobs.append(
@@ -199,10 +199,10 @@ class Run:
                         worker=worker,
                         number=first + worker,
                         colleagues=range(first, first + places(stage)),
-                        control=wiring.control,  # type: ignore[arg-type]
+                        control=wiring.control,
                         ledger=(wiring.workers, 0),
-                        inlet=None if stage.inlet is None else wiring.queues[stage.inlet],  # type: ignore[arg-type]
-                        outlets=outlets,  # type: ignore[arg-type]
+                        inlet=None if stage.inlet is None else wiring.shared_queue(stage.inlet),
+                        outlets=outlets,
                         ends=[plan.edges[outlet.edge].ends for outlet in stage.outlets],
                         lanes_in=1 if stage.inlet is None else plan.edges[stage.inlet].lanes,
                         windows=[each.described() for each in windows],

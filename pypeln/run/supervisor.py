@@ -1,17 +1,19 @@
-"""Starts worker processes, watches them, buries them, and puts others in their place; interrupts threads that are late.
+"""Starts worker processes, watches and buries them, puts others in their place; interrupts late threads.
 
-One thread for a run that needs it. It sleeps in poll() on the workers' pidfds and report pipes, and on a bell of its own. A
-process is dead when the kernel says so on its pidfd, never because it was silent for long: a stopped process may go on,
-and would write into what was given to somebody else.
+One thread for a run that needs it. It sleeps in poll() on the workers' pidfds and report pipes, and on a bell
+of its own. A process is dead when the kernel says so on its pidfd, never because it was silent for long: a
+stopped process may go on, and would write into what was given to somebody else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
@@ -144,14 +146,11 @@ class Supervisor:
 
         self._context = multiprocessing.get_context()
         try:
-            for worker in self._workers:
-                worker.start(self._context)
+            with ctrl_c_held_back(self._context.get_start_method()):
+                for worker in self._workers:
+                    worker.start(self._context)
         except BaseException:
-            self._kill_all(signal.SIGKILL)
-            for worker in self._workers:
-                if worker.process is not None:
-                    worker.bury()
-            self._free()
+            self._end_all()
             raise
 
     def start_watching(self) -> None:
@@ -170,6 +169,7 @@ class Supervisor:
         self.wake()
         if self._thread.ident is not None:
             self._thread.join()
+        self._end_all()  # those that nobody watched, because the thread could not be started
         self._free()
 
     def pids(self) -> list[int]:
@@ -189,12 +189,9 @@ class Supervisor:
         try:
             while self._step():
                 pass
-        except BaseException as error:  # noqa: BLE001 - a supervisor that dies silently would be a hang
+        except BaseException as error:  # a supervisor that dies silently would be a hang
             self._run.fail(error)
-            self._kill_all(signal.SIGKILL)
-            for worker in self._workers:
-                if worker.process is not None:
-                    worker.bury()
+            self._end_all()
 
     def _step(self) -> bool:
         """Wait for news and act on it; False when there is nothing left to watch."""
@@ -283,8 +280,9 @@ class Supervisor:
         ledger.add(job.number, "restarts")
         worker.late_since_ns = 0
         try:
-            worker.start(self._context)
-        except BaseException as error:  # noqa: BLE001 - fork refused: the run cannot go on
+            with ctrl_c_held_back(self._context.get_start_method()):
+                worker.start(self._context)
+        except BaseException as error:  # fork refused: the run cannot go on
             self._run.fail(error)
 
     def _wait_s(self, living: list[WorkerProcess]) -> float | None:
@@ -323,6 +321,13 @@ class Supervisor:
             self._deadline = now + TERM_S
             self._next_signal = signal.SIGKILL
 
+    def _end_all(self) -> None:
+        """Kill and reap every process that is there."""
+        self._kill_all(signal.SIGKILL)
+        for worker in self._workers:
+            if worker.process is not None:
+                worker.bury()
+
     def _kill_all(self, number: signal.Signals) -> None:
         for worker in self._workers:
             if worker.process is not None and worker.process.pid is not None:
@@ -330,6 +335,30 @@ class Supervisor:
                     os.kill(worker.process.pid, number)
                 except ProcessLookupError:
                     pass
+
+
+@contextlib.contextmanager
+def ctrl_c_held_back(start_method: str) -> Iterator[None]:
+    """Processes that are started inside are born with SIGINT blocked, and unblock it once they ignore it.
+
+    Otherwise one that has just been forked, or an interpreter that is still importing, would answer Ctrl-C with a traceback
+    of its own. Here it is delivered at the end. Children of a fork server are out of reach: they get the server's mask.
+    """
+    if start_method != "fork" and os.name == "posix":
+        from multiprocessing import forkserver, resource_tracker
+
+        # Starting the tracker unblocks SIGINT, and a fork server would hand the mask to all its children, ours or not.
+        resource_tracker.ensure_running()
+        if start_method == "forkserver":
+            forkserver.ensure_running()
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pipe_to_child(parent_reads: bool) -> tuple[int, int]:

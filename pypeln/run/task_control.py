@@ -1,4 +1,4 @@
-"""Joins the task host to a run: gives it its queues, its counters and its windows, and carries its end both ways."""
+"""Joins the task host to a run: gives it queues, counters and windows, and carries its end both ways."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pypeln.transport.event_loop import (
 if TYPE_CHECKING:
     from pypeln.run.run import Run
 
-# How long the loop's thread gets to end after an abort: the host's own grace, and its second one for leftovers.
+# How long the loop's thread has after an abort: the host's own grace, and its second one for leftovers.
 JOIN_S = 3.0
 
 
@@ -106,8 +106,7 @@ class TaskRun:
         windows = self._run.wiring.windows_of(stage)
         if not windows:
             return None
-        bell = self._run.wiring.window_bell()
-        return LoopWindow(windows, bell)
+        return LoopWindow(windows, self._run.wiring.window_bell())
 
     def ordering(self, stage: PlannedStage) -> Ordering:
         assert stage.inlet is not None
@@ -196,16 +195,16 @@ async def async_elements(sink: InPort | LoopQueue, ordering: Ordering | None) ->
             if ordering is None:
                 yield Element(index, value)
             elif count == ELEMENT:
-                for index, _, each in ordering.push(index, lane, value):
-                    yield Element(index, each)
+                for place, _, each in ordering.push(index, lane, value):
+                    yield Element(place, each)
             else:
-                for index, _, each in ordering.end(index, lane, count):
-                    yield Element(index, each)
+                for place, _, each in ordering.end(index, lane, count):
+                    yield Element(place, each)
     finally:
         if not isinstance(sink, LoopQueue):
             inlet.abort()
     if ordering is not None:
-        for index, _, each in ordering.close():
-            yield Element(index, each)
+        for place, _, each in ordering.close():
+            yield Element(place, each)
 
 

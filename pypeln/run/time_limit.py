@@ -1,7 +1,7 @@
 """A time limit for functions that run in the consumer's own thread.
 
-A thread of its own waits for the limit to pass and then interrupts the function (pypeln._core.guard), which it notices
-when it runs Python code again: a call that blocks in C is not interrupted.
+A thread of its own waits for the limit to pass and then interrupts the function (pypeln._core.guard), which
+it notices when it runs Python code again: a call that blocks in C is not interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pypeln._core.guard import Guard, Interrupted
 
 
 class TimeLimits:
-    """Makes the limits of one run: `with limits(seconds): f(x)`. Raises TimeoutError when the body takes longer."""
+    """The limits of one run: `with limits(seconds): f(x)` raises TimeoutError when f takes longer."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -43,14 +43,13 @@ class TimeLimits:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    ) -> None:
         assert self._guard is not None
         self.expired = self._guard.leave()
         with self._changed:
             self._due = None
         if self.expired and (kind is None or kind is Interrupted):
             raise TimeoutError(f"took longer than {self._seconds} s")
-        return False
 
     def close(self) -> None:
         """End the waiting thread."""

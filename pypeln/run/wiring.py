@@ -1,7 +1,7 @@
 """From the edges of a plan to queues, and from queues to the ports of each worker.
 
-Every worker of a run has a number: its place in the ledger of leases, from 0. Its `owner` number in the rings is one more.
-The consumer of the run comes after the last worker.
+Every worker of a run has a number: its place in the ledger of leases, from 0. Its `owner` number in the rings
+is one more. The consumer of the run comes after the last worker.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pypeln.transport.shared_memory import Layout, Region, SharedQueue
 # Owner numbers have 13 bits in a slot's word, 0 is nobody and the last one is the consumer's.
 MOST_WORKERS = 8000
 
-# How many source elements may be on their way to an `ordered` stage: enough that the full queues of a few stages never
-# make a source wait, little enough that what `ordered` holds stays small.
+# How many source elements may be on their way to an `ordered` stage: enough that the full queues of a few
+# stages never make a source wait, little enough that what `ordered` holds stays small.
 ORDER_SPAN = 32768
 
 Queue = InProcessQueue | SharedQueue | LoopQueue
@@ -71,7 +71,8 @@ class Wiring:
             raise ValueError(f"the pipeline has {self.workers} workers; a run can have {MOST_WORKERS}")
         self.has_processes = any(stage.kind is WorkerKind.PROCESS for stage in plan.stages)
         self.sink_owner = self.workers + 1
-        self.producer_base: dict[tuple[int, int], int] = {}  # (stage id, which outlet) -> its first producer number
+        # (stage id, which outlet) -> its first producer number
+        self.producer_base: dict[tuple[int, int], int] = {}
         self.queues: list[Queue] = []
         self._window_bell: Bell | None = None
         self.windows = self._plan_windows()
@@ -119,6 +120,12 @@ class Wiring:
         assert not isinstance(queue, LoopQueue)
         producer = self.producer_base[stage.id, which] + worker
         return queue.outlet(self.first[stage.id] + worker + 1, producer)
+
+    def shared_queue(self, edge: int) -> SharedQueue:
+        """The queue of an edge that has a process at one of its ends."""
+        queue = self.queues[edge]
+        assert isinstance(queue, SharedQueue)
+        return queue
 
     def window_bell(self) -> Bell:
         """What rings for sources in an event loop when a window moves."""
@@ -182,7 +189,7 @@ class Wiring:
         return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell)
 
     def _plan_windows(self) -> list[WindowPlan]:
-        """For each windowed source, the ordered stages it leads to, and in which lanes its elements arrive there."""
+        """For each windowed source, the ordered stages it leads to, and the lanes it arrives in there."""
         found: dict[tuple[int, int | None], set[int]] = {}
         for source in self.plan.stages:
             if not source.windowed:

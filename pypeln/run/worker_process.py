@@ -1,7 +1,8 @@
 """What runs inside a worker process, from its first line to its last.
 
-A worker process dies with its parent, whatever f is doing: it holds the reading end of a pipe whose writing end only the parent has, and
-asks the kernel for SIGKILL when that end closes. It ignores Ctrl-C, which is for the parent to act on.
+A worker process dies with its parent, whatever f is doing: it holds the reading end of a pipe whose writing
+end only the parent has, and asks the kernel for SIGKILL when that end closes. It ignores Ctrl-C, which is for
+the parent to act on.
 """
 
 from __future__ import annotations
@@ -72,16 +73,15 @@ class ProcessJob:
         self.stage_name = self.stage.name
 
     def __getstate__(self) -> dict[str, Any]:
-        from multiprocessing import reduction
+        from multiprocessing.reduction import DupFd
 
         import cloudpickle
 
         state = self.__dict__.copy()
-        # By value what has no importable name: lambdas, functions of a notebook, closures. Bytes until the worker
-        # can report what reading them raises.
+        # By value what has no importable name: lambdas, functions of a notebook, closures. Bytes until the
+        # worker can report what reading them raises.
         state["stage"] = cloudpickle.dumps(self.stage)
-        dup = reduction.DupFd  # type: ignore[attr-defined]
-        state["report_fd"], state["alive_fd"] = dup(self.report_fd), dup(self.alive_fd)
+        state["report_fd"], state["alive_fd"] = DupFd(self.report_fd), DupFd(self.alive_fd)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -92,7 +92,8 @@ class ProcessJob:
         """Read the stage, where it came as bytes.
 
         Raises:
-            Exception: Whatever a function of the stage, or what belongs to it, raises when it is unpickled here.
+            Exception: Whatever a function of the stage, or what belongs to it, raises when it is unpickled
+                here.
         """
         import pickle
 
@@ -104,6 +105,8 @@ def main(job: ProcessJob) -> None:
     """The whole life of a worker process."""
     die_with_parent(job.alive_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see supervisor.ctrl_c_held_back
     reports = ReportWriter(job.report_fd)
     desk: Desk | None = None
     try:
@@ -114,7 +117,7 @@ def main(job: ProcessJob) -> None:
         pass
     except SystemExit:
         raise  # the process ends with this code, and the run reports that it did
-    except BaseException as error:  # noqa: BLE001 - whatever f raised
+    except BaseException as error:  # whatever f raised
         index = None if desk is None else desk.index()
         note_place(error, job.stage_name, index)
         reports.failure(error, index)
@@ -138,9 +141,11 @@ class Desk:
         ]
         lanes = [outlet.lane for outlet in job.stage.outlets]
         self.outlets = Outlets(ports, lanes, job.ends, unsendable(job.stage.name))
+        self._windows: list[Window] = []
         for plan in job.windows:
             assert plan.region is not None
             plan.window = Window(None, job.control, plan.region.offset, ring_fd(plan.bell))
+            self._windows.append(plan.window)
         self._worker: Worker | None = None
 
     def work(self) -> None:
@@ -151,14 +156,15 @@ class Desk:
         if stage.operator.feeds:
             iterator = iter(stage.source)
             try:
-                windows = [plan.window for plan in job.windows]
-                feed(iterator, self.outlets, windows, self.ledger, job.number, Element, Guard())
+                feed(iterator, self.outlets, self._windows, self.ledger, job.number, Element, Guard())
             finally:
                 close_generator(iterator)
         elif stage.operator.reorders:
             assert self.inlet is not None
-            reorder_stage(self.inlet, self.outlets, Ordering(job.lanes_in, job.windows), self.ledger, job.number)
+            ordering = Ordering(job.lanes_in, job.windows)
+            reorder_stage(self.inlet, self.outlets, ordering, self.ledger, job.number)
         else:
+            assert self.inlet is not None
             self._worker = Worker(
                 stage.operator.emission,
                 stage.f,
@@ -197,8 +203,8 @@ def unsendable(stage_name: str) -> Callable[[Exception, tuple[int, ...]], Except
         if isinstance(error, ElementTooLarge):
             return EncodeError(f"{where}: {error}")
         return EncodeError(
-            f"{where}: {type(error).__name__}: {error}. Return something that pickle can handle, or use threads for the "
-            "stage that takes it"
+            f"{where}: {type(error).__name__}: {error}. Return something that pickle can handle, or use threads "
+            "for the stage that takes it"
         )
 
     return wrap
@@ -212,7 +218,8 @@ def die_with_parent(alive_fd: int) -> None:
     if hasattr(fcntl, "F_SETSIG"):
         fcntl.fcntl(alive_fd, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(alive_fd, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(alive_fd, fcntl.F_SETFL, fcntl.fcntl(alive_fd, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+        flags = fcntl.fcntl(alive_fd, fcntl.F_GETFL)
+        fcntl.fcntl(alive_fd, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
     # It may have closed before we asked.
     poll = select.poll()
     poll.register(alive_fd, select.POLLIN)

@@ -62,7 +62,7 @@ class WorkerThread:
             pass
         except Interrupted:
             pass  # only ever planted when the run ends; nothing of the user's is running here
-        except BaseException as error:  # noqa: BLE001 - whatever f raised
+        except BaseException as error:  # whatever f raised
             index = None if self._loop is None else self._loop.index
             if isinstance(error, SystemExit):
                 error = _explained(error, self.stage)
@@ -86,7 +86,8 @@ class WorkerThread:
         if stage.operator.feeds:
             iterator = run.source_iterator(stage)
             try:
-                feed(iterator, outlets, wiring.windows_of(stage), wiring.ledger, self.number, Element, self.guard)
+                windows = wiring.windows_of(stage)
+                feed(iterator, outlets, windows, wiring.ledger, self.number, Element, self.guard)
             finally:
                 close_generator(iterator)
         elif stage.operator.reorders:
@@ -119,8 +120,8 @@ class WorkerThread:
 def _explained(error: SystemExit, stage: PlannedStage) -> PipelineError:
     """SystemExit of a worker thread would end the consumer's program if it were raised there."""
     explained = PipelineError(
-        f"a function of stage {stage.name} called sys.exit({error.code!r}) in a thread, which cannot end the program "
-        "from there; raise another exception to end the pipeline"
+        f"a function of stage {stage.name} called sys.exit({error.code!r}) in a thread, which cannot end the "
+        "program from there; raise another exception to end the pipeline"
     )
     explained.__cause__ = error
     return explained

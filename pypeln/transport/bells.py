@@ -31,11 +31,10 @@ class Bell:
 
     def __getstate__(self) -> tuple[Any, Any]:
         # Only ever pickled for a child that is being spawned.
-        from multiprocessing import reduction
+        from multiprocessing.reduction import DupFd
 
-        dup = reduction.DupFd  # type: ignore[attr-defined]
-        # A descriptor may be handed over once only: multiprocessing refuses to spawn with one that it has twice.
-        return dup(self.listen_fd), None if self.ring_fd == self.listen_fd else dup(self.ring_fd)
+        # A descriptor may be handed over only once: multiprocessing refuses to spawn with one it has twice.
+        return DupFd(self.listen_fd), None if self.ring_fd == self.listen_fd else DupFd(self.ring_fd)
 
     def __setstate__(self, state: tuple[Any, Any]) -> None:
         self.listen_fd = self.ring_fd = state[0].detach()

@@ -3,8 +3,9 @@
 The same rings as between stages. `ThreadQueue` passes references between threads of a process, `ProcessQueue`
 encodes elements into memory that processes share, `TaskQueue` has coroutines at its ends.
 
-Failure modes. Put by a process that is killed in the middle of a put: the element is lost, all others arrive; the queue
-notices when it next waits. A process that is killed without closing leaves the queue open, as it must: another may still put.
+Failure modes. Put by a process that is killed in the middle of a put: the element is lost, all others arrive;
+the queue notices when it next waits. A process that is killed without closing leaves the queue open, as it
+must: another may still put.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pypeln._core.local import LocalRing
 from pypeln._core.memory import Roster, RunAborted, Segment
 from pypeln._core.queue import CLOSED, EMPTY, InPort, OutPort
 from pypeln._core.shared import SharedRing
+from pypeln.errors import EncodeError
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, AsyncInPort, AsyncOutPort
 from pypeln.transport.in_process import InProcessQueue
@@ -57,7 +59,9 @@ class _Queue(Generic[T]):
             queue.Full: There was no room for `timeout` seconds.
             EncodeError: The element cannot be sent to another process.
         """
-        self._check_open()
+        if self._put_at_once(value):
+            return
+        # It can be encoded. What is raised now comes of the waiting, from a signal handler for one.
         port = self._out_port()
         try:
             if timeout is None:
@@ -68,9 +72,14 @@ class _Queue(Generic[T]):
             raise ValueError("the queue is closed") from None
 
     def put_nowait(self, value: T) -> None:
-        """Put an element if there is room. Raises `queue.Full` if there is none."""
-        self._check_open()
-        if not self._out_port().put_nowait(value, INDEX):
+        """Put an element if there is room.
+
+        Raises:
+            ValueError: The queue is closed.
+            queue.Full: There is no room.
+            EncodeError: The element cannot be sent to another process.
+        """
+        if not self._put_at_once(value):
             raise queue.Full
 
     def get(self, timeout: float | None = None) -> T:
@@ -111,7 +120,7 @@ class _Queue(Generic[T]):
             yield value
 
     def _feed_run(self, aborted: Callable[[], bool]) -> tuple[Iterator[T], Callable[[], None]]:
-        """For a run that has this queue as its source: an iterator that ends with the run, and what wakes it."""
+        """For a run whose source this queue is: an iterator that ends with the run, and what wakes it."""
 
         def elements() -> Iterator[T]:
             while True:
@@ -135,6 +144,17 @@ class _Queue(Generic[T]):
                 left -= LOOK_S
                 if left <= 0:
                     return EMPTY
+
+    def _put_at_once(self, value: T) -> bool:
+        """Whether there was room."""
+        self._check_open()
+        try:
+            return self._out_port().put_nowait(value, INDEX)
+        except Exception as error:
+            raise EncodeError(
+                f"the queue cannot send this element to another process: {type(error).__name__}: {error}. "
+                "Put something that pickle can handle, or use th.IterableQueue if only threads need it"
+            ) from error
 
     def _check_open(self) -> None:
         if self._is_closed():
@@ -215,11 +235,12 @@ class ThreadQueue(_Queue[T]):
 class ProcessQueue(_Queue[T]):
     """A queue between processes that pipelines can have as a source: put from any process, close, iterate.
 
-    Pass it to a child process as an argument when the child is made, as with `multiprocessing.Queue`; inside an element it cannot
-    travel.
+    Pass it to a child process as an argument when the child is made, as with `multiprocessing.Queue`; inside
+    an element it cannot travel.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 8192, and no more than its byte budget).
+        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 8192, and no more
+            than its byte budget).
         total_sources: How many will close it.
 
     Example:
@@ -299,8 +320,8 @@ class ProcessQueue(_Queue[T]):
 class TaskQueue(_Queue[T]):
     """A queue with coroutines at its ends, usable as a source: `await put`, close, `async for`.
 
-    Threads put with `put_threadsafe` and take with `get_threadsafe` or `for`. The coroutines that put belong to one loop, as do
-    those that take.
+    Threads put with `put_threadsafe` and take with `get_threadsafe` or `for`. The coroutines that put belong
+    to one loop, as do those that take.
 
     Arguments:
         maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 8192).
@@ -377,7 +398,7 @@ PID_MASK = (1 << 22) - 1
 
 
 def _identity(pid: int) -> int:
-    """A word for a living process: its pid, and when it started, because pids are used again. 0 for a dead one."""
+    """A word for a living process: its pid and when it started, because pids are reused; 0 for a dead one."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

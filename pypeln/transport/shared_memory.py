@@ -1,9 +1,9 @@
-"""The queue of an edge that has a process at one of its ends, and the memory that all such queues of a run lie in.
+"""The queue of an edge with a process at one of its ends, and the memory in which all those of a run lie.
 
-One segment holds what is small and known in advance: leases, windows, rings. Its pages are reserved before anything
-starts, so that a machine without memory says so at once. Each queue has an arena of its own beside it, for payloads that do not fit
-a slot: its size is the queue's byte budget. With one arena for all, a source could fill it and leave no room for
-the results of those who would empty it.
+One segment holds what is small and known in advance: leases, windows, rings. Its pages are reserved before
+anything starts, so that a machine without memory says so at once. Each queue has an arena of its own beside
+it, for payloads that do not fit a slot: its size is the queue's byte budget. With one arena for all, a source
+could fill it and leave no room for the results of those who would empty it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ MOST_SLOTS = 1 << 20
 
 
 def byte_budget() -> int:
-    """Bytes of payload that one queue between processes may hold: PYPELN_QUEUE_BYTES, or 1 GiB, or an eighth of memory.
+    """Bytes of payload that one queue between processes may hold.
+
+    PYPELN_QUEUE_BYTES, or the lesser of 1 GiB and an eighth of the machine's memory, but at least 64 MiB.
 
     Raises:
         ValueError: The variable is not a positive number of bytes.
@@ -37,8 +39,8 @@ def byte_budget() -> int:
         return min(1 << 30, max(64 << 20, memory // 8))
     if not setting.isdecimal() or int(setting) < 1 << 20:
         raise ValueError(
-            f"PYPELN_QUEUE_BYTES is {setting!r}; it is the byte budget of a queue between processes, a whole number "
-            "of bytes and at least 1048576 (1 MiB)"
+            f"PYPELN_QUEUE_BYTES is {setting!r}; it is the byte budget of a queue between processes, a whole "
+            "number of bytes and at least 1048576 (1 MiB)"
         )
     return int(setting)
 
@@ -146,9 +148,9 @@ def _open_segment(handle: Any, nbytes: int) -> Segment:
 
 
 def _reduce_segment(segment: Segment) -> tuple[Any, ...]:
-    from multiprocessing import reduction
+    from multiprocessing.reduction import DupFd
 
-    return _open_segment, (reduction.DupFd(segment.fd), segment.nbytes)  # type: ignore[attr-defined]
+    return _open_segment, (DupFd(segment.fd), segment.nbytes)
 
 
 copyreg.pickle(Segment, _reduce_segment)

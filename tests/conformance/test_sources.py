@@ -90,6 +90,14 @@ def test_a_generator_is_closed_when_f_fails(front: Any) -> None:
     assert source.closed.is_set()
 
 
+@pytest.mark.parametrize(
+    "index", [(-1,), (), (1.0,), (True,), "ab", None, 3, [1], (1 << 64,), (0,) * 17], ids=repr
+)
+def test_an_element_whose_index_is_none_is_an_error(front: Any, index: Any) -> None:
+    with pytest.raises(ValueError, match="item 1 of the source is an Element whose index is"):
+        list(front.map(abs, [1, pl.Element(index, 2)]))
+
+
 def test_an_error_of_the_source_arrives_as_it_is(front: Any) -> None:
     source = Watched(error_at=3)
     with pytest.raises(OSError, match="the source is gone"):

@@ -112,9 +112,12 @@ collections.deque({front_end}.map(note, itertools.count()), maxlen=0)
         assert_one_traceback_of_the_consumer(running.stderr)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_ctrl_c_while_workers_start_is_silent_too(method: str, tmp_path: Path) -> None:
-    """Interpreters that only just start know nothing of pypeln yet, and would print a traceback of their own."""
+    """Interpreters that only just start know nothing of pypeln yet, and would print a traceback of their own.
+
+    Children of a fork server are out of reach: nothing of ours runs there before the main module is imported.
+    """
     body = """
 say("starting")
 for _ in pr.map(same, itertools.count(), workers=8, maxsize=1):
@@ -122,7 +125,7 @@ for _ in pr.map(same, itertools.count(), workers=8, maxsize=1):
 """
     with program(tmp_path, body, method) as running:
         running.wait_for_line()
-        helpers = {"fork": 0, "forkserver": 2, "spawn": 1}[method]
+        helpers = 1 if method == "spawn" else 0  # the resource tracker
         wait_until(lambda: len(_group(running)) >= 1 + helpers + 3, "some workers are being started")
         running.press_ctrl_c()
         code, _ = running.end()

@@ -14,7 +14,8 @@ from support.watchdog import descendants
 # How long what is on its way out may take.
 SETTLE_S = 2.0
 
-# Names that pypeln or multiprocessing might give to shared memory. Others on the machine make theirs meanwhile.
+# Names that pypeln or multiprocessing might give to shared memory. Others on the machine make theirs as
+# well, meanwhile.
 SHARED_NAMES = ("pypeln", "psm_")
 
 

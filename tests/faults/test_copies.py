@@ -1,0 +1,172 @@
+"""Forked copies of a running pipeline, and pipelines inside of pipelines."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from process_table import children
+from pypeln import ForkedRunError, io, pr, sync, th
+
+
+def same(x: Any) -> Any:
+    return x
+
+
+async def same_async(x: Any) -> Any:
+    return x
+
+
+SHAPES = {
+    "pr": lambda: pr.map(same, range(1000), workers=2, maxsize=2),
+    "th": lambda: th.map(same, range(1000), workers=2, maxsize=2),
+    "io": lambda: io.map(same_async, range(1000), workers=2, maxsize=2),
+    "mixed": lambda: th.map(same, io.map(same, pr.map(same, range(1000), maxsize=2), maxsize=2), maxsize=2),
+    "ordered": lambda: pr.ordered(pr.map(same, range(1000), workers=2, maxsize=2)),
+    "with sync": lambda: sync.map(same, pr.map(same, range(1000), workers=2, maxsize=2)),
+}
+
+
+def in_a_fork(what: Callable[[], str]) -> str:
+    """What a forked copy of this process has to say."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reading)
+            try:
+                said = what()
+            except BaseException as error:  # noqa: BLE001 - to be told
+                said = type(error).__name__
+            os.write(writing, said.encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    os.waitpid(pid, 0)
+    return said
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_forked_copy_raises_and_the_original_goes_on(shape: str, fork: None) -> None:
+    elements = iter(SHAPES[shape]())
+    taken = [next(elements)]
+    assert in_a_fork(lambda: str(next(elements))) == ForkedRunError.__name__
+    taken.append(next(elements))
+    assert in_a_fork(lambda: str(list(elements))) == ForkedRunError.__name__
+    taken += elements
+    assert sorted(taken) == list(range(1000))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_closing_or_dropping_a_forked_copy_does_no_harm(shape: str, fork: None) -> None:
+    elements = iter(SHAPES[shape]())
+    taken = [next(elements)]
+
+    def close() -> str:
+        elements.close()
+        return "closed"
+
+    def drop() -> str:
+        nonlocal elements
+        del elements
+        return "dropped"
+
+    assert in_a_fork(close) == "closed"
+    assert in_a_fork(drop) == "dropped"
+    taken += elements
+    assert sorted(taken) == list(range(1000))
+
+
+def test_a_fork_of_a_fork_may_run_the_stage_anew(fork: None) -> None:
+    stage = pr.map(same, range(100), workers=2, maxsize=2)
+    elements = iter(stage)
+    taken = [next(elements)]
+    assert in_a_fork(lambda: str(sorted(stage) == list(range(100)))) == "True"
+    taken += elements
+    assert sorted(taken) == list(range(100))
+
+
+def sum_in_processes(x: int) -> int:
+    return sum(pr.map(same, range(x), workers=2, maxsize=1))
+
+
+def sum_in_threads(x: int) -> int:
+    return sum(th.map(same, range(x), workers=2, maxsize=1))
+
+
+def sum_in_tasks(x: int) -> int:
+    return sum(io.map(same_async, range(x), workers=2, maxsize=1))
+
+
+def sum_here(x: int) -> int:
+    return sum(sync.map(same, range(x)))
+
+
+@pytest.mark.parametrize("inner", [sum_in_processes, sum_in_threads, sum_in_tasks, sum_here])
+@pytest.mark.parametrize("outer", [pr, th, io, sync], ids=lambda each: each.__name__)
+def test_pipelines_inside_of_workers(outer: Any, inner: Callable[[int], int], fork: None) -> None:
+    assert sorted(outer.map(inner, range(8), maxsize=1)) == [sum(range(x)) for x in range(8)]
+    assert children() == set()
+
+
+def test_pipelines_inside_of_processes_however_they_start(start_method: str) -> None:
+    assert sorted(pr.map(sum_in_processes, [3, 4])) == [3, 6]
+    assert children() == set()
+
+
+def test_pipelines_three_deep(fork: None) -> None:
+    def outer(x: int) -> int:
+        return sum(pr.map(sum_in_processes, range(x)))
+
+    assert list(pr.map(outer, [5])) == [sum(sum(range(x)) for x in range(5))]
+
+
+def test_an_error_comes_out_of_all_of_them(fork: None) -> None:
+    def fail(x: int) -> None:
+        raise KeyError("the innermost")
+
+    def outer(x: int) -> list[Any]:
+        return list(pr.map(fail, range(10), maxsize=1))
+
+    with pytest.raises(KeyError, match="the innermost"):
+        list(pr.map(outer, range(3)))
+    assert children() == set()
+
+
+def test_the_end_of_the_outer_run_ends_the_inner_ones(fork: None, tmp_path: Any) -> None:
+    """A worker that is killed cannot end its own workers: they have to notice."""
+
+    def endless(x: int) -> int:
+        if x:
+            for _ in pr.map(same, itertools.count(), workers=2, maxsize=1):
+                (tmp_path / "inner").touch()
+        return x
+
+    for _ in pr.map(endless, range(2)):
+        while not (tmp_path / "inner").exists():
+            pass
+        break
+    from support.notes import wait_until
+
+    wait_until(lambda: children() == set(), "the inner workers have ended")
+
+
+def test_many_runs_at_once_in_threads(fork: None) -> None:
+    got: list[int] = []
+
+    def run() -> None:
+        got.append(sum(pr.map(same, range(100), workers=2, maxsize=2)))
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [4950] * 6
+    assert children() == set()
