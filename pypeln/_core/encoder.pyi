@@ -1,5 +1,6 @@
-from typing import Any
+from typing import Any, final
 
+@final
 class Encoder:
     """Encodes values, one after the other. One per port; belongs to one thread."""
 

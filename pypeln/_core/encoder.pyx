@@ -86,7 +86,7 @@ cdef inline void put(unsigned char* room, unsigned char tag, const void* number,
 
 
 @cython.freelist(4)
-cdef class BufferSink:
+cdef class _BufferSink:
     """The buffer_callback of one pickling: keeps the large buffers, leaves the small ones in band."""
     cdef list views  # None as long as there are none
 
@@ -326,7 +326,7 @@ cdef class Encoder:
     cdef int _pickle(self, object value) except -1:
         # What pickling runs may come back to this very encoder (a __reduce__ that puts an element):
         # nothing is written before it has returned.
-        cdef BufferSink sink = BufferSink()
+        cdef _BufferSink sink = _BufferSink()
         cdef Py_buffer* buffer
         stream = pickle_dumps(value, 5, buffer_callback=sink)
         self._forget()

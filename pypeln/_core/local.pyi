@@ -1,7 +1,9 @@
+from typing_extensions import Self
+
 from pypeln._core.queue import InPort, OutPort
 
 class LocalRing:
-    def __init__(self, capacity: int, producers: int) -> None: ...
+    def __new__(cls, capacity: int, producers: int) -> Self: ...
     @property
     def closed(self) -> bool: ...
     @property

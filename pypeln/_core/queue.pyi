@@ -34,6 +34,14 @@ class InPort:
     def disown(self) -> None:
         """This is a forked copy of a process: the queue is not to be touched."""
 
+    @property
+    def depth(self) -> int:
+        """How many elements wait in the queue, more or less."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether every producer has closed. Elements may still be waiting."""
+
     def __iter__(self) -> InPort: ...
     def __next__(self) -> Any: ...
     def done(self) -> None:
@@ -41,6 +49,9 @@ class InPort:
 
     def arm(self) -> bool:
         """Ask that the bell be rung at the next change. True when there may be something already."""
+
+    def ready(self) -> bool:
+        """Whether a take would not have to wait."""
 
     def fileno(self) -> int:
         """The bell: a descriptor that becomes readable when it rings (for event loops)."""
@@ -65,6 +76,9 @@ class OutPort:
 
     def put_end_nowait(self, index: tuple[int, ...], lane: int, count: int) -> bool:
         """The same, if there is room."""
+
+    def try_send(self, value: Any, index: tuple[int, ...], lane: int, end: bool) -> bool:
+        """Put an element, or an END mark with this count, if there is room."""
 
     def close(self) -> None:
         """This producer is done. Idempotent."""

@@ -7,6 +7,8 @@ One loop for workers that are threads or processes, and one feeder for sources. 
 
 from libc.stdint cimport uint16_t, uint64_t
 
+from libc.string cimport memcpy
+
 from pypeln._core.c cimport (
     PP_FATE_NONE, PP_FATE_RETRY, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_WAITING,
     PP_WORKING, load32, load64, pp_a64, pp_head, pp_lease, pp_now_ns, store32, store64,
@@ -14,6 +16,8 @@ from pypeln._core.c cimport (
 from pypeln._core.guard cimport Guard
 from pypeln._core.memory cimport Ledger, Window
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort, make_index, read_index
+
+from types import GeneratorType
 
 from pypeln._core.guard import Interrupted
 from pypeln._core.memory import RunAborted
@@ -38,6 +42,9 @@ cdef enum:
 
 ctypedef uint16_t[64] vector_u16
 
+cdef extern from "Python.h":
+    object PyObject_CallOneArg(object f, object argument)
+
 
 cdef inline void more(pp_a64 *counter) noexcept:
     # Only this worker writes its counters, others read them: no read-modify-write is needed.
@@ -60,6 +67,7 @@ cdef class Outlets:
     cdef Py_ssize_t n
     cdef readonly bint wants_ends
     cdef object unsendable
+    cdef bint sending
     cdef uint64_t skip  # outputs of the element in hand that a dead predecessor has put already
 
     def __init__(self, list ports, list lanes, list ends, unsendable):
@@ -75,29 +83,38 @@ cdef class Outlets:
         self.unsendable = unsendable
 
     cdef int send(self, object value, const pp_head *head, const uint64_t *extra, uint64_t *waited_ns) except -1:
-        """Put an element everywhere. Adds the time spent waiting for room to waited_ns."""
+        """Put an element everywhere. Adds the time spent waiting for room to waited_ns.
+
+        What loading or offering raises comes as it is, with `sending` left set: a try block here would cost as
+        much as a queue, so callers have one around many elements and ask `wrapped` what to raise.
+        """
         cdef Py_ssize_t i
         cdef OutPort port
         cdef uint64_t began
         cdef pp_head mine = head[0]
+        self.sending = True
         for i in range(self.n):
             if self.skip:
                 self.skip -= 1
                 continue
             port = <OutPort>self.ports[i]
             mine.lane = head.lane + self.lanes[i]
-            try:
-                port.load(value, &mine, extra, False)
-                if port.offer() == PP_OK:
-                    continue
-            except RunAborted:
-                raise
-            except Exception as error:
-                raise self.unsendable(error, make_index(head, extra)) from error
-            began = pp_now_ns()
-            port.flush()
-            waited_ns[0] += pp_now_ns() - began
+            port.load(value, &mine, extra, False)
+            if port.offer() != PP_OK:
+                began = pp_now_ns()
+                port.flush()
+                waited_ns[0] += pp_now_ns() - began
+        self.sending = False
         return 0
+
+    cdef object wrapped(self, object error, const pp_head *head, const uint64_t *extra):
+        """What to raise for an error: one that names the element, when it was raised by sending it."""
+        if self.sending and isinstance(error, Exception):
+            self.sending = False
+            unsendable = self.unsendable(error, make_index(head, extra))
+            unsendable.__cause__ = error
+            return unsendable
+        return error
 
     cdef int end(self, const pp_head *head, const uint64_t *extra, uint64_t count) except -1:
         """Tell the outlets that want it that the element at this index has no more than `count` children."""
@@ -126,7 +143,10 @@ cdef class Outlets:
         cdef uint64_t extra[PP_MAX_DEPTH]
         cdef uint64_t waited = 0
         read_index(index, lane, &head, extra)
-        self.send(value, &head, extra, &waited)
+        try:
+            self.send(value, &head, extra, &waited)
+        except Exception as error:
+            raise self.wrapped(error, &head, extra)
 
     def put_end(self, tuple index, uint64_t lane, uint64_t count):
         """Put an END mark into every outlet that wants it. Count may also be SOURCE_END or UNTRACKED."""
@@ -167,6 +187,8 @@ cdef class Worker:
     cdef Guard guard
     cdef bint timed
     cdef uint64_t children
+    cdef pp_head out_head  # of the output being sent
+    cdef uint64_t[16] out_extra
 
     def __init__(self, int emission, f, dict kwargs, bint wants_index, InPort inlet, Outlets outlets, Ledger ledger,
                  Py_ssize_t worker, Guard guard=None, bint timed=False):
@@ -235,7 +257,7 @@ cdef class Worker:
 
     cdef object call(self, object value):
         if self.plain:
-            return self.f(value)
+            return PyObject_CallOneArg(self.f, value)
         if self.wants_index:
             self.kwargs["element_index"] = make_index(&self.inlet.head, self.inlet.extra)
         return self.f(value, **self.kwargs)
@@ -260,6 +282,9 @@ cdef class Worker:
         cdef bint interrupted = False
         cdef bint sent = False
         self.children = 0
+        self.out_head = self.inlet.head
+        if self.out_head.depth > 1:
+            memcpy(self.out_extra, self.inlet.extra, (self.out_head.depth - 1) * 8)
         if not again:
             more(&self.lease.taken)
         try:
@@ -296,9 +321,9 @@ cdef class Worker:
                 self.outlets.end(&self.inlet.head, self.inlet.extra, self.children)
         except RunAborted:
             raise
-        except BaseException:
+        except BaseException as error:
             more(&self.lease.failed)
-            raise
+            raise self.outlets.wrapped(error, &self.out_head, self.out_extra)
         if self.emission == INPUT_IF_RESULT and not sent:
             more(&self.lease.filtered)
         else:
@@ -314,27 +339,22 @@ cdef class Worker:
         """
         cdef uint64_t waited
         cdef uint64_t started = 0
-        cdef pp_head head = self.inlet.head
-        cdef Py_ssize_t depth = head.depth
-        cdef uint64_t extra[PP_MAX_DEPTH]
-        cdef Py_ssize_t i
+        cdef Py_ssize_t depth = self.inlet.head.depth
         if depth >= PP_MAX_DEPTH:
             raise ValueError(f"flat_map would give an element_index of more than {PP_MAX_DEPTH} dimensions")
-        for i in range(depth - 1):
-            extra[i] = self.inlet.extra[i]
-        head.depth = <unsigned char>(depth + 1)
+        self.out_head.depth = <unsigned char>(depth + 1)
         iterator = iter(result)
         try:
             for child in iterator:
                 if self.pause():
                     return True
-                extra[depth - 1] = self.children
+                self.out_extra[depth - 1] = self.children
                 waited = 0
                 if self.timed:
                     # Stopped, not only corrected afterwards: who looks at it meanwhile would find f late.
                     started = load64(&self.lease.started_ns)
                     store64(&self.lease.started_ns, 0)
-                self.outlets.send(child, &head, extra, &waited)
+                self.outlets.send(child, &self.out_head, self.out_extra, &waited)
                 self.children += 1
                 more(&self.lease.sent)
                 if self.timed:
@@ -343,9 +363,8 @@ cdef class Worker:
                     self.guard.begin()
         finally:
             # A generator that was not exhausted ends here and now, not when it is collected.
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
+            if type(iterator) is GeneratorType:
+                iterator.close()
         return False
 
     cdef int give_up(self) except -1:
@@ -401,39 +420,39 @@ def feed(iterator, Outlets outlets, list windows, Ledger ledger, Py_ssize_t work
     head.depth = 1
     head.lane = 0
     cdef object value
-    step = iter(iterator).__next__
-    while True:
-        for window in windows:
-            window.wait(position)
-        guard.begin()
-        try:
-            value = step()
-        except StopIteration:
-            guard.end()
-            break
-        except Interrupted:
-            guard.end()
-            raise RunAborted
-        except BaseException:
-            guard.end()
-            raise
-        if guard.end():
-            raise RunAborted
-        more(&lease.taken)
-        if type(value) is element_type:
-            if not untracked:
-                untracked = True
-                windows = []
-                if outlets.wants_ends:
-                    outlets.put_end((0,), 0, UNTRACKED)
-            read_element_index(value.index, position, &head, extra)
-            value = value.value
-        else:
-            head.depth = 1
-            head.index0 = position
-        outlets.send(value, &head, extra, &waited)
-        more(&lease.emitted)
-        more(&lease.sent)
-        position += 1
+    iterator = iter(iterator)
+    try:
+        while True:
+            if windows:
+                for window in windows:
+                    window.wait(position)
+            guard.begin()
+            value = next(iterator, EMPTY)
+            if guard.end():
+                raise RunAborted
+            if value is EMPTY:
+                break
+            more(&lease.taken)
+            if type(value) is element_type:
+                if not untracked:
+                    untracked = True
+                    windows = []
+                    if outlets.wants_ends:
+                        outlets.put_end((0,), 0, UNTRACKED)
+                read_element_index(value.index, position, &head, extra)
+                value = value.value
+            else:
+                head.depth = 1
+                head.index0 = position
+            outlets.send(value, &head, extra, &waited)
+            more(&lease.emitted)
+            more(&lease.sent)
+            position += 1
+    except Interrupted:
+        raise RunAborted
+    except Exception as error:
+        raise outlets.wrapped(error, &head, extra)
+    finally:
+        guard.end()
     if outlets.wants_ends:
         outlets.put_end((position,), 0, SOURCE_END)

@@ -53,8 +53,7 @@ class FromIterable(Calls):
                 keeps its index, everything else is numbered. A generator is closed when the run ends. Left
                 out, the call returns a partial for `|`.
             use_thread: Whether a thread of this process iterates it. False, in `pr`, is for an iterable that
-                computes
-                much: it is sent to a process of its own.
+                computes much: it is sent to a process of its own.
             maxsize: How many of its elements may wait for the next stage; 0 for no bound on their number.
 
         Returns:

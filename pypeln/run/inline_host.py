@@ -1,5 +1,4 @@
-"""Executes stages in the consumer's own thread: pipelines of sync stages, and sync stages at the end of
-others.
+"""Executes sync stages in the consumer's own thread: whole pipelines of them, and those at a pipeline's end.
 
 Everything is pulled: an element is computed when the consumer asks for it. A linear chain of stages is one
 loop, so that its length is no matter. Where a stage has several consumers, what one has seen and another has

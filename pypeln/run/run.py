@@ -141,8 +141,8 @@ class Run:
         if not self._complete:
             self.abort()
         stuck = self._join_threads()
-        if self.tasks is not None:
-            self.tasks.join()
+        if self.tasks is not None and not self.tasks.join():
+            stuck.append("its event loop")
         if self.supervisor is not None:
             self.supervisor.finish()
         _live.discard(self)
@@ -155,17 +155,33 @@ class Run:
             )
         else:
             self.wiring.close()
+            self._let_go()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the consumer has had every element, and no worker failed on its way out."""
+        return self._complete and self.error is None
 
     def outcome(self) -> BaseException:
-        """What to raise when the sink says that the run was aborted."""
+        """What to raise, once, when the run did not succeed."""
         if os.getpid() != self._pid:
             return ForkedRunError(
                 "this pipeline is running in another process, of which this one is a forked copy; "
                 "iterate the stage anew to start a run of your own"
             )
-        if self.error is not None:
-            return self.error
-        return RuntimeError("the pipeline was closed while it was being iterated")
+        error, self.error = self.error, None  # its traceback leads back to the run: not to be kept here as well
+        return error or RuntimeError("the pipeline was closed while it was being iterated")
+
+    def _let_go(self) -> None:
+        """Nobody needs the parts any more. They refer to each other, and would keep the memory until it is collected."""
+        self._on_abort.clear()
+        for each in self._threads:
+            each.let_go()
+        self._threads.clear()
+        if self.tasks is not None:
+            self.tasks.let_go()
+            self.tasks = None
+        self.supervisor = None
 
     def _open_sink(self) -> InPort | LoopQueue:
         queue = self.wiring.queues[self.plan.sink]
@@ -271,11 +287,11 @@ def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
                     yield element if return_index else element.value
             run.complete()
         except RunAborted:
-            raise run.outcome() from (None if run.error is None else run.error.__cause__)
+            pass  # the error is raised below: here it would have this one's frames as its context, and keep the ports
         finally:
             run.close()
-        if run.error is not None:
-            raise run.error
+        if not run.succeeded:
+            raise run.outcome()
     finally:
         limits.close()
 
@@ -299,11 +315,11 @@ async def iterate_async(plan: Plan, return_index: bool) -> AsyncGenerator[Any, N
             yield element if return_index else element.value
         run.complete()
     except RunAborted:
-        raise run.outcome() from (None if run.error is None else run.error.__cause__)
+        pass  # as in `iterate`
     finally:
         await _close_from_loop(run)
-    if run.error is not None:
-        raise run.error
+    if not run.succeeded:
+        raise run.outcome()
 
 
 async def _close_from_loop(run: Run) -> None:
@@ -319,13 +335,15 @@ async def _close_from_loop(run: Run) -> None:
         run.close()
         loop.call_soon_threadsafe(closed.set_result, None)
 
-    threading.Thread(target=close, name="pypeln end of run", daemon=True).start()
+    thread = threading.Thread(target=close, name="pypeln end of run", daemon=True)
+    thread.start()
     cancelled: asyncio.CancelledError | None = None
     while not closed.done():
         try:
             await asyncio.shield(closed)
         except asyncio.CancelledError as error:
             cancelled = error  # the run must be gone first
+    thread.join()  # it has only its last line to go
     if cancelled is not None:
         raise cancelled
 

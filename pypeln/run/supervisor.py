@@ -181,6 +181,7 @@ class Supervisor:
             if self._freed:
                 return
             self._freed = True
+        del self._thread  # one that was never started keeps what it would have run
         self._bell.close()
 
     # ---- in the supervisor's thread ----

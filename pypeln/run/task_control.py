@@ -132,10 +132,12 @@ class TaskRun:
         """Cancel every task. From any thread."""
         self._host.abort()
 
-    def join(self) -> None:
-        """Wait for the thread, if there is one."""
-        if self._thread is not None:
-            self._thread.join(JOIN_S if self._run.aborted else None)
+    def join(self) -> bool:
+        """Wait for the thread, if there is one. False when it does not end: a function blocks the loop."""
+        if self._thread is None:
+            return True
+        self._thread.join(JOIN_S if self._run.aborted else None)
+        return not self._thread.is_alive()
 
     async def join_in_loop(self) -> None:
         """Wait for the tasks in the running loop, also when the waiting is cancelled."""
@@ -150,6 +152,11 @@ class TaskRun:
             self._main.exception()  # the run has it already
         if cancelled is not None:
             raise cancelled
+
+    def let_go(self) -> None:
+        """All tasks have ended: give up the ports, and with them the queues."""
+        self._host.let_go()
+        del self._host
 
     def counts(self, stage_id: int) -> StageCounters:
         """What became of a stage's elements so far."""

@@ -235,6 +235,11 @@ class TaskHost:
         thread.start()
         return thread
 
+    def let_go(self) -> None:
+        """Give up stages and ports, after the end."""
+        self._in_host.clear()
+        self.ports = {}
+
     def _abort(self) -> None:
         assert self._loop is not None and self._ended is not None
         if self._grace_end or self._ended.done():

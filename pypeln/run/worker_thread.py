@@ -54,6 +54,10 @@ class WorkerThread:
         if self.guard is not None:
             self.guard.fire("abort")
 
+    def let_go(self) -> None:
+        """The thread has ended, or was never started: a thread that was not keeps what it would have run."""
+        del self.thread
+
     def _main(self) -> None:
         self.guard = Guard()
         try:

@@ -352,7 +352,11 @@ class TaskQueue(_Queue[T]):
     get_threadsafe = _Queue.get
 
     async def put(self, value: T) -> None:  # type: ignore[override]
-        """Put an element, waiting for room without blocking the loop. Raises ValueError when the queue is closed."""
+        """Put an element, waiting for room without blocking the loop.
+
+        Raises:
+            ValueError: The queue is closed.
+        """
         self._check_open()
         if self._async_out is None:
             self._async_out = AsyncOutPort(self._open_outlet())

@@ -20,8 +20,8 @@ if sys.platform == "win32":
     pytest.skip("Ctrl-C reaches a process group on POSIX only", allow_module_level=True)
 
 WATCHDOG_S = 60
-# A shell shows both as 130. CPython ends by the signal itself, though the exception was caught, when that came
-# in an `exec` of a string, such as makes a named tuple in a module that is being imported.
+# A shell shows both as 130. CPython ends by the signal itself, though the exception was caught, when that
+# came in an `exec` of a string, such as makes a named tuple in a module that is being imported.
 INTERRUPTED = (130, -signal.SIGINT)
 AT_THE_START = rb"\] 0/"
 IN_THE_MIDDLE = rb"\] [1-9]\d*/"

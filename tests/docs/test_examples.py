@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import sqlite3
@@ -25,7 +26,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pypeln.__file__).resolve().p
 PROGRAM_TIMEOUT_S = 90
 
 
-def run_example(program: str, *arguments: object, temporary: Path) -> subprocess.CompletedProcess[str]:
+def run_example(program: str | Path, *arguments: object, temporary: Path) -> subprocess.CompletedProcess[str]:
     """Run an example; what it makes without being told where goes into `temporary`."""
     return subprocess.run(
         [sys.executable, "-W", "default", str(EXAMPLES / program), *map(str, arguments)],
@@ -151,6 +152,20 @@ def test_words_takes_the_sources_of_python_without_a_folder(tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("60 files, ")
     assert re.search(r"^ +\d+ self$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("start_method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("program", ["thumbnails.py", "words.py"])
+def test_example_runs_under_every_start_method(program: str, start_method: str, tmp_path: Path) -> None:
+    guard = 'if __name__ == "__main__":\n'
+    source = (EXAMPLES / program).read_text(encoding="utf-8")
+    assert source.count(guard) == 1
+    setup = f"    import multiprocessing; multiprocessing.set_start_method({start_method!r})\n"
+    copy = tmp_path / program
+    copy.write_text(source.replace(guard, guard + setup), encoding="utf-8")
+    done = run_example(copy, temporary=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("image00.png -> " if program == "thumbnails.py" else "500 files, ")
 
 
 @pytest.mark.parametrize("program", ["thumbnails.py", "words.py"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -230,10 +231,9 @@ def test_a_thread_that_computes_for_long_is_interrupted() -> None:
     assert_all_gone()
 
 
-def test_a_thread_that_blocks_is_named_and_left(recwarn: pytest.WarningsRecorder) -> None:
+@pytest.mark.parametrize(("front_end", "named"), [(th, r"map\(wait\) worker 0"), (io, "event loop")], ids=["th", "io"])
+def test_a_thread_that_blocks_is_named_and_left(front_end: Any, named: str) -> None:
     """Nobody can end a thread that waits in C; the caller is told instead of being kept."""
-    import threading
-
     block, blocked = threading.Lock(), threading.Event()
     block.acquire()
 
@@ -243,10 +243,10 @@ def test_a_thread_that_blocks_is_named_and_left(recwarn: pytest.WarningsRecorder
             block.acquire()
         return x
 
-    elements = iter(th.map(wait, range(2)))
+    elements = iter(front_end.map(wait, [0, 1], maxsize=1))
     next(elements)
     blocked.wait()
-    with pytest.warns(RuntimeWarning, match=r"map\(wait\) worker 0"):
+    with pytest.warns(RuntimeWarning, match=named):
         elements.close()
     block.release()
     for thread in threading.enumerate():
