@@ -326,8 +326,12 @@ async def _close_from_loop(run: Run) -> None:
     """`Run.close` without blocking the loop, which the run's tasks need to end."""
     if not run._complete:
         run.abort()
+    cancelled: asyncio.CancelledError | None = None
     if run.tasks is not None:
-        await run.tasks.join_in_loop()
+        try:
+            await run.tasks.join_in_loop()
+        except asyncio.CancelledError as error:
+            cancelled = error  # the run must be gone first
     loop = asyncio.get_running_loop()
     closed = loop.create_future()
 
@@ -337,12 +341,11 @@ async def _close_from_loop(run: Run) -> None:
 
     thread = threading.Thread(target=close, name="pypeln end of run", daemon=True)
     thread.start()
-    cancelled: asyncio.CancelledError | None = None
     while not closed.done():
         try:
             await asyncio.shield(closed)
         except asyncio.CancelledError as error:
-            cancelled = error  # the run must be gone first
+            cancelled = error
     thread.join()  # it has only its last line to go
     if cancelled is not None:
         raise cancelled

@@ -7,18 +7,17 @@ stopped process may go on, and would write into what was given to somebody else.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from pypeln.errors import WorkerDied
 from pypeln.run.private_fds import close_private, own_privately
+from pypeln.run.process_start import ctrl_c_held_back, start_process
 from pypeln.run.reports import Failure, Finished, ReportReader, Traceback
 from pypeln.run.worker_process import ProcessJob, main
 from pypeln.transport.bells import Bell
@@ -65,7 +64,7 @@ class WorkerProcess:
             self.alive_fd, self.job.alive_fd = _pipe_to_child(parent_reads=False)
             try:
                 process = context.Process(target=main, args=(self.job,), name=f"pypeln {self.job.stage.name}")
-                process.start()
+                start_process(process)
             except BaseException:
                 self._release_alive()
                 raise
@@ -336,30 +335,6 @@ class Supervisor:
                     os.kill(worker.process.pid, number)
                 except ProcessLookupError:
                     pass
-
-
-@contextlib.contextmanager
-def ctrl_c_held_back(start_method: str) -> Iterator[None]:
-    """Processes that are started inside are born with SIGINT blocked, and unblock it once they ignore it.
-
-    Otherwise one that has just been forked, or an interpreter that is still importing, would answer Ctrl-C with a traceback
-    of its own. Here it is delivered at the end. Children of a fork server are out of reach: they get the server's mask.
-    """
-    if start_method != "fork" and os.name == "posix":
-        from multiprocessing import forkserver, resource_tracker
-
-        # Starting the tracker unblocks SIGINT, and a fork server would hand the mask to all its children, ours or not.
-        resource_tracker.ensure_running()
-        if start_method == "forkserver":
-            forkserver.ensure_running()
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pipe_to_child(parent_reads: bool) -> tuple[int, int]:

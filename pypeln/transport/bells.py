@@ -53,6 +53,20 @@ class Bell:
         self.close()
 
 
+def ring_all(*bells: Bell | None) -> None:
+    """Ring those that there are."""
+    for bell in bells:
+        if bell is not None:
+            bell.ring()
+
+
+def close_all(*bells: Bell | None) -> None:
+    """Free the descriptors of those that there are. Idempotent."""
+    for bell in bells:
+        if bell is not None:
+            bell.close()
+
+
 def ring_fd(bell: Bell | None) -> int:
     """What ports are told: the descriptor to ring, or -1."""
     return -1 if bell is None else bell.ring_fd

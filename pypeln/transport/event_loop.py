@@ -38,7 +38,7 @@ __all__ = [
     "EMPTY_ENTRY",
     "AsyncInPort",
     "AsyncOutPort",
-    "Bell",
+    "BellReader",
     "Entry",
     "Inlet",
     "LoopQueue",
@@ -68,7 +68,7 @@ class Outlet(Protocol):
     def abort(self) -> None: ...
 
 
-class Bell:
+class BellReader:
     """One loop's reader on one descriptor, for everybody who is rung through it.
 
     Two stages that put into one ring share a bell, and a loop keeps a single reader for a descriptor. Made by
@@ -76,7 +76,7 @@ class Bell:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
-        self._loop = weakref.ref(loop)  # `_bells` must not keep its own keys alive
+        self._loop = weakref.ref(loop)  # `_readers` must not keep its own keys alive
         self._fd = fd
         self._listeners: list[Callable[[], None]] = []
         os.set_blocking(fd, False)
@@ -90,7 +90,7 @@ class Bell:
         loop = self._loop()
         if self._listeners or loop is None:
             return
-        del _bells[loop][self._fd]
+        del _readers[loop][self._fd]
         if not loop.is_closed():
             loop.remove_reader(self._fd)
 
@@ -101,10 +101,11 @@ class Bell:
             heard()
 
 
-_bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, Bell]] = weakref.WeakKeyDictionary()
+_Readers = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, BellReader]]
+_readers: _Readers = weakref.WeakKeyDictionary()
 
 
-def listen(loop: asyncio.AbstractEventLoop, fd: int, heard: Callable[[], None]) -> Bell:
+def listen(loop: asyncio.AbstractEventLoop, fd: int, heard: Callable[[], None]) -> BellReader:
     """Have a function called in the loop whenever a bell rings. Any number may listen to one bell.
 
     Args:
@@ -115,12 +116,12 @@ def listen(loop: asyncio.AbstractEventLoop, fd: int, heard: Callable[[], None]) 
     Returns:
         What to call `leave(heard)` on, to listen no more.
     """
-    bells = _bells.setdefault(loop, {})
-    bell = bells.get(fd)
-    if bell is None:
-        bell = bells[fd] = Bell(loop, fd)
-    bell.add(heard)
-    return bell
+    readers = _readers.setdefault(loop, {})
+    reader = readers.get(fd)
+    if reader is None:
+        reader = readers[fd] = BellReader(loop, fd)
+    reader.add(heard)
+    return reader
 
 
 class AsyncInPort:
@@ -134,7 +135,7 @@ class AsyncInPort:
         self._port = port
         self._takers: deque[asyncio.Future[Entry]] = deque()
         self._given_back: deque[Entry] = deque()
-        self._bell: Bell | None = None
+        self._bell: BellReader | None = None
         self._flows = False
         self._aborted = False
 
@@ -258,7 +259,7 @@ class AsyncOutPort:
         self._unsendable = unsendable
         self._room = SOFT_BOUND // 2 if maxsize == 0 else 1
         self._putters: deque[tuple[asyncio.Future[Entry], Entry]] = deque()
-        self._bell: Bell | None = None
+        self._bell: BellReader | None = None
         self._aborted = False
 
     def room(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pypeln._core.local import LocalIn, LocalOut, LocalRing
 from pypeln._core.memory import Ledger
-from pypeln.transport.bells import Bell, listen_fd, ring_fd
+from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 
 # With maxsize=0. Large enough that its content outlasts a nap of either side (docs/design/waiting.md).
 DEFAULT_CAPACITY = 8192
@@ -48,16 +48,8 @@ class InProcessQueue:
     def abort(self) -> None:
         """Everybody who puts or takes raises RunAborted from now on."""
         self.ring.abort()
-        _ring_both(self.consumer_bell, self.producer_bell)
+        ring_all(self.consumer_bell, self.producer_bell)
 
     def close(self) -> None:
         """Free the bells; the ring goes with its last port."""
-        for bell in (self.consumer_bell, self.producer_bell):
-            if bell is not None:
-                bell.close()
-
-
-def _ring_both(*bells: Bell | None) -> None:
-    for bell in bells:
-        if bell is not None:
-            bell.ring()
+        close_all(self.consumer_bell, self.producer_bell)

@@ -15,8 +15,8 @@ from typing import Any
 
 from pypeln._core.memory import Ledger, Segment
 from pypeln._core.shared import SharedIn, SharedOut, SharedRing, arena_nbytes, create_arena
-from pypeln.transport.bells import Bell, listen_fd, ring_fd
-from pypeln.transport.in_process import DEFAULT_CAPACITY, _ring_both
+from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
+from pypeln.transport.in_process import DEFAULT_CAPACITY
 
 # What no participant of a run shares a line with starts at a multiple of this.
 ALIGNMENT = 128
@@ -129,18 +129,16 @@ class SharedQueue:
     def abort(self) -> None:
         """Everybody who puts or takes raises RunAborted from now on."""
         self.ring.abort()
-        _ring_both(self.consumer_bell, self.producer_bell)
+        ring_all(self.consumer_bell, self.producer_bell)
 
     def wake_all(self) -> None:
         """Wake everybody, loops included: after a death, because a wake may have gone to the dead."""
         self.ring.wake_all()
-        _ring_both(self.consumer_bell, self.producer_bell)
+        ring_all(self.consumer_bell, self.producer_bell)
 
     def close(self) -> None:
         """Free the bells; the memory goes with its last port."""
-        for bell in (self.consumer_bell, self.producer_bell):
-            if bell is not None:
-                bell.close()
+        close_all(self.consumer_bell, self.producer_bell)
 
 
 def _open_segment(handle: Any, nbytes: int) -> Segment:

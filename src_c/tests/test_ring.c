@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "ring.h"
+#include "ring_elements.h"
 
 enum { SECOND = 1000000000 };
 
@@ -24,26 +25,6 @@ static pp_port port_of(pp_ring *ring, uint32_t owner, uint32_t producer) {
     return port;
 }
 
-static int push(pp_port *port, uint64_t element) {
-    pp_slot *slot;
-    int status = pp_push_claim(port, &slot);
-    if (status != PP_OK) return status;
-    slot->head = (pp_head){.kind = PP_INLINE, .depth = 1, .nbytes = 8, .index0 = element};
-    slot->body.block.nbytes = ~element;
-    pp_push_publish(port, slot, NULL, 0);
-    return PP_OK;
-}
-
-static int pop(pp_port *port, uint64_t *element) {
-    pp_slot *slot;
-    int status = pp_pop_claim(port, &slot);
-    if (status != PP_OK) return status;
-    *element = slot->head.index0;
-    CHECK_EQUAL(slot->body.block.nbytes, ~*element);
-    pp_pop_free(port, slot);
-    return PP_OK;
-}
-
 static void elements_come_out_in_order_and_capacity_is_exact(void) {
     static const uint32_t capacities[] = {1, 2, 3, 4, 7, 64};
     for (unsigned c = 0; c < sizeof capacities / sizeof *capacities; c++) {
@@ -52,7 +33,7 @@ static void elements_come_out_in_order_and_capacity_is_exact(void) {
         uint64_t pushed = 0, popped = 0, random = 99, element;
         while (popped < 5000) {
             if (next_random(&random) % 2) {
-                int status = push(&in, pushed);
+                int status = push(&in, pushed, NULL);
                 CHECK_EQUAL(status, pushed - popped == capacities[c] ? PP_FULL : PP_OK);
                 pushed += status == PP_OK;
             } else {
@@ -83,17 +64,17 @@ static void it_is_closed_when_all_producers_closed_and_nothing_is_left(void) {
     pp_ring *ring = new_ring(4, 3);
     pp_port first = port_of(ring, 1, 0), second = port_of(ring, 2, 1), out = port_of(ring, 4, 0);
     uint64_t element;
-    CHECK_EQUAL(push(&first, 10), PP_OK);
+    CHECK_EQUAL(push(&first, 10, NULL), PP_OK);
     pp_push_close(&first);
     pp_push_close(&first);
     pp_ring_close_for(ring, 2);
     pp_ring_close_for(ring, 7); /* there is none: no harm */
-    CHECK_EQUAL(push(&second, 11), PP_OK);
+    CHECK_EQUAL(push(&second, 11, NULL), PP_OK);
     CHECK(pop(&out, &element) == PP_OK && element == 10);
     CHECK(pop(&out, &element) == PP_OK && element == 11);
     CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
     CHECK(!pp_ring_closed(ring));
-    CHECK_EQUAL(push(&second, 12), PP_OK);
+    CHECK_EQUAL(push(&second, 12, NULL), PP_OK);
     pp_push_close(&second);
     CHECK(pp_ring_closed(ring));
     CHECK(pop(&out, &element) == PP_OK && element == 12);
@@ -106,10 +87,10 @@ static void an_aborted_ring_gives_and_takes_nothing(void) {
     pp_ring *ring = new_ring(2, 1);
     pp_port in = port_of(ring, 1, 0), out = port_of(ring, 2, 0);
     uint64_t element;
-    CHECK_EQUAL(push(&in, 1), PP_OK);
-    CHECK_EQUAL(push(&in, 2), PP_OK);
+    CHECK_EQUAL(push(&in, 1, NULL), PP_OK);
+    CHECK_EQUAL(push(&in, 2, NULL), PP_OK);
     pp_ring_abort(ring, -1);
-    CHECK_EQUAL(push(&in, 3), PP_ABORTED);
+    CHECK_EQUAL(push(&in, 3, NULL), PP_ABORTED);
     CHECK_EQUAL(pop(&out, &element), PP_ABORTED);
     CHECK_EQUAL(pp_wait_push(&in, SECOND), PP_ABORTED);
     free(ring);
@@ -121,10 +102,10 @@ static void a_cancelled_claim_is_a_hole_that_consumers_pass(void) {
     uint64_t element;
     for (int lap = 0; lap < 10; lap++) {
         pp_slot *slot;
-        CHECK_EQUAL(push(&in, 1), PP_OK);
+        CHECK_EQUAL(push(&in, 1, NULL), PP_OK);
         CHECK_EQUAL(pp_push_claim(&in, &slot), PP_OK);
         pp_push_cancel(&in, slot);
-        CHECK_EQUAL(push(&in, 2), PP_OK);
+        CHECK_EQUAL(push(&in, 2, NULL), PP_OK);
         CHECK(pop(&out, &element) == PP_OK && element == 1);
         CHECK(pop(&out, &element) == PP_OK && element == 2);
         CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
@@ -138,7 +119,7 @@ static void waiting_ends_with_the_time_given(void) {
     CHECK_EQUAL(pp_wait_pop(&out, 0), PP_TIMEOUT);
     CHECK_EQUAL(pp_wait_pop(&out, 1000000), PP_TIMEOUT);
     CHECK_EQUAL(pp_wait_push(&in, 0), PP_OK);
-    CHECK_EQUAL(push(&in, 1), PP_OK);
+    CHECK_EQUAL(push(&in, 1, NULL), PP_OK);
     CHECK_EQUAL(pp_wait_push(&in, 0), PP_TIMEOUT);
     CHECK_EQUAL(pp_wait_push(&in, 1000000), PP_TIMEOUT);
     CHECK_EQUAL(pp_wait_pop(&out, 0), PP_OK);
@@ -171,7 +152,7 @@ static void *produce(void *argument) {
     pp_port port = port_of(ring_of_threads, which + 1, which);
     for (uint64_t element = which; element < elements; element += sides) {
         int status;
-        while ((status = push(&port, element)) == PP_FULL) pp_wait_push(&port, 10 * (uint64_t)SECOND);
+        while ((status = push(&port, element, NULL)) == PP_FULL) pp_wait_push(&port, 10 * (uint64_t)SECOND);
         CHECK_EQUAL(status, PP_OK);
     }
     pp_push_close(&port);

@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "ring.h"
+#include "ring_elements.h"
 #include "segment.h"
 
 enum { WORKERS = 3, PARENT = 100, MOST = 20000, KILLS = 60 };
@@ -25,16 +26,6 @@ static pp_port port_of(unsigned char *ring, uint32_t owner, uint32_t producer) {
     pp_port port;
     CHECK_EQUAL(pp_port_open(&port, (pp_ring *)ring, 4096, owner, producer), PP_OK);
     return port;
-}
-
-static int push(pp_port *port, uint64_t element, pp_lease *lease) {
-    pp_slot *slot;
-    int status = pp_push_claim(port, &slot);
-    if (status != PP_OK) return status;
-    slot->head = (pp_head){.kind = PP_INLINE, .depth = 1, .nbytes = 8, .index0 = element};
-    slot->body.block.nbytes = ~element;
-    pp_push_publish(port, slot, lease, 0);
-    return PP_OK;
 }
 
 static void work(uint32_t worker) {

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "layout.h"
 #include "ring.h"
+#include "ring_elements.h"
 #include "segment.h"
 #include "steps.h"
 
@@ -24,26 +25,6 @@ static pp_port port_of(unsigned char *ring, uint32_t owner) {
     pp_port port;
     CHECK_EQUAL(pp_port_open(&port, (pp_ring *)ring, 4096, owner, 0), PP_OK);
     return port;
-}
-
-static int push(pp_port *port, uint64_t element, pp_lease *lease) {
-    pp_slot *slot;
-    int status = pp_push_claim(port, &slot);
-    if (status != PP_OK) return status;
-    slot->head = (pp_head){.kind = PP_INLINE, .depth = 1, .nbytes = 8, .index0 = element};
-    slot->body.block.nbytes = ~element;
-    pp_push_publish(port, slot, lease, 0);
-    return PP_OK;
-}
-
-static int pop(pp_port *port, uint64_t *element) {
-    pp_slot *slot;
-    int status = pp_pop_claim(port, &slot);
-    if (status != PP_OK) return status;
-    *element = slot->head.index0;
-    CHECK_EQUAL(slot->body.block.nbytes, ~*element);
-    pp_pop_free(port, slot);
-    return PP_OK;
 }
 
 /* The worker's loop, until its source is empty or its outlet is full. */

@@ -1,0 +1,53 @@
+"""Starting a process so that neither a Ctrl-C meanwhile nor a failure leaves anything behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import traceback
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
+
+
+def start_process(process: BaseProcess) -> None:
+    """`process.start()`, without the descriptors that multiprocessing forgets when fork is refused.
+
+    Raises:
+        OSError: The system cannot start another process.
+        Exception: What pickling the process's arguments raised, when it is spawned.
+    """
+    try:
+        process.start()
+    except OSError as error:
+        # popen_fork._launch makes two pipes and then forks; it has no way out that closes them (CPython 3.10 to 3.14).
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_globals.get("__name__") == "multiprocessing.popen_fork" and frame.f_code.co_name == "_launch":
+                for name in ("parent_r", "child_w", "child_r", "parent_w"):
+                    if name in frame.f_locals:
+                        os.close(frame.f_locals[name])
+        raise
+
+
+@contextlib.contextmanager
+def ctrl_c_held_back(start_method: str) -> Iterator[None]:
+    """Processes that are started inside are born with SIGINT blocked, and unblock it once they ignore it.
+
+    Otherwise one that has just been forked, or an interpreter that is still importing, would answer Ctrl-C with a traceback
+    of its own. Here it is delivered at the end. Children of a fork server are out of reach: they get the server's mask.
+    """
+    if start_method != "fork" and os.name == "posix":
+        from multiprocessing import forkserver, resource_tracker
+
+        # Starting the tracker unblocks SIGINT, and a fork server would hand the mask to all its children, ours or not.
+        resource_tracker.ensure_running()
+        if start_method == "forkserver":
+            forkserver.ensure_running()
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,28 @@
+/* ring_elements.h - elements for the tests of the ring, which show when one was torn or mixed up. */
+#ifndef PP_TESTS_RING_ELEMENTS_H
+#define PP_TESTS_RING_ELEMENTS_H
+
+#include "check.h"
+#include "ring.h"
+
+static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
+    pp_slot *slot;
+    int status = pp_push_claim(port, &slot);
+    if (status != PP_OK) return status;
+    slot->head = (pp_head){.kind = PP_INLINE, .depth = 1, .nbytes = 8, .index0 = element};
+    slot->body.block.nbytes = ~element;
+    pp_push_publish(port, slot, lease, 0);
+    return PP_OK;
+}
+
+static inline int pop(pp_port *port, uint64_t *element) {
+    pp_slot *slot;
+    int status = pp_pop_claim(port, &slot);
+    if (status != PP_OK) return status;
+    *element = slot->head.index0;
+    CHECK_EQUAL(slot->body.block.nbytes, ~*element);
+    pp_pop_free(port, slot);
+    return PP_OK;
+}
+
+#endif
