@@ -217,7 +217,7 @@ class IoStage(Stage[T_co]):
             >>> asyncio.run(lengths())
             [1, 3]
         """
-        from pypeln.run.run import iterate_async
+        from pypeln.run.async_run import iterate_async
 
         return iterate_async(self._plan(maxsize, return_index, "to_async_iterable"), return_index)
 

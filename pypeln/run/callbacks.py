@@ -15,6 +15,10 @@ from typing import Any, NamedTuple, cast
 from pypeln.run.plan import PlannedStage
 
 
+# A parameter's name, whether it can be given by name, and whether it has no default.
+Parameter = tuple[str, bool, bool]
+
+
 class WorkerInfo(NamedTuple):
     """Who a worker is: what `f`, `on_start` and `on_done` get as `worker_info`.
 
@@ -149,39 +153,56 @@ def _asked(
     Raises:
         TypeError: It needs an argument that is not among it.
     """
-    from inspect import Parameter, signature  # takes longer to import than the rest of pypeln
-
-    try:
-        parameters = list(signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return {}  # written in C, without a signature: it takes what it takes by position
-    if role == "f":
-        parameters = _without_first(parameters)
+    parameters = _parameters(stage, role, function)
     given = function.keywords if isinstance(function, functools.partial) else {}
     kwargs = {}
-    for parameter in parameters:
-        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD) or parameter.name in given:
+    for name, by_name, required in parameters:
+        if name in given:
             continue
-        if parameter.kind is not Parameter.POSITIONAL_ONLY and parameter.name in supplied:
-            kwargs[parameter.name] = supplied[parameter.name]
-        elif parameter.default is Parameter.empty:
-            name = getattr(function, "__qualname__", None) or repr(function)
+        if by_name and name in supplied:
+            kwargs[name] = supplied[name]
+        elif required:
+            who = getattr(function, "__qualname__", None) or repr(function)
             raise TypeError(
-                f"{role} of stage {stage.name} ({name}) needs an argument {parameter.name!r}, which nothing "
-                f"supplies; supplied by name are: {', '.join(sorted(supplied))}. Return it from on_start, "
-                "bind it with functools.partial, or give it a default"
+                f"{role} of stage {stage.name} ({who}) needs an argument {name!r}, which nothing supplies; "
+                f"supplied by name are: {', '.join(sorted(supplied))}. Return it from on_start, bind it with "
+                "functools.partial, or give it a default"
             )
     return kwargs
 
 
-def _without_first(parameters: list[Any]) -> list[Any]:
-    """The parameters without the one that takes the element."""
-    from inspect import Parameter
+def learn(stage: PlannedStage) -> None:
+    """Look at the signatures of a stage's functions now, rather than in each of its workers."""
+    for role in ("f", "on_start", "on_done"):
+        function = getattr(stage, role)
+        if function is not None:
+            _parameters(stage, role, function)
 
-    by_position = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    if parameters and parameters[0].kind in by_position:
-        return parameters[1:]
-    return parameters
+
+def _parameters(stage: PlannedStage, role: str, function: Callable[..., Any]) -> list[Parameter]:
+    """The parameters of a callable that can be filled: without the one of `f` that takes the element."""
+    known = stage.parameters.get(role)
+    if known is None:
+        known = stage.parameters[role] = _inspected(role, function)
+    return known
+
+
+def _inspected(role: str, function: Callable[..., Any]) -> list[Parameter]:
+    import inspect  # takes longer to import than the rest of pypeln
+
+    kinds = inspect.Parameter
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []  # written in C, without a signature: it takes what it takes by position
+    by_position = (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+    if role == "f" and parameters and parameters[0].kind in by_position:
+        parameters = parameters[1:]
+    return [
+        (each.name, each.kind is not kinds.POSITIONAL_ONLY, each.default is kinds.empty)
+        for each in parameters
+        if each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+    ]
 
 
 def _drop_awaitable(returned: Any) -> bool:

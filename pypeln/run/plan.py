@@ -64,6 +64,7 @@ class PlannedStage:
         inlet: The edge it takes from; None when it feeds.
         outlets: The edges it puts into.
         windowed: A source upstream of `ordered`: may not run ahead of it without bound.
+        parameters: What the functions can be given, by role; filled by `run.callbacks`.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class PlannedStage:
         self.inlet = inlet
         self.outlets: list[Outlet] = [] if outlets is None else outlets
         self.windowed = windowed
+        self.parameters: dict[str, list[tuple[str, bool, bool]]] = {}
 
 
 class Edge:

@@ -7,7 +7,6 @@ the run is gone. A thread whose f does not return cannot be ended by anybody; it
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextvars
 import os
@@ -15,7 +14,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pypeln._core.memory import RunAborted
@@ -23,16 +22,18 @@ from pypeln._core.queue import CLOSED, InPort
 from pypeln.element import Element
 from pypeln.errors import ForkedRunError
 from pypeln.run import inline_host
+from pypeln.run.callbacks import learn
+from pypeln.run.interrupts import interrupts_held
 from pypeln.run.order import Ordering, ordered_elements
 from pypeln.run.plan import Plan, PlannedStage, WorkerKind
 from pypeln.run.time_limit import TimeLimits
-from pypeln.run.wiring import Wiring, places
-from pypeln.transport.event_loop import LoopQueue
+from pypeln.run.wiring import Wiring, is_ring, places
 
 if TYPE_CHECKING:
     from pypeln.run.supervisor import Supervisor
     from pypeln.run.task_control import TaskRun
     from pypeln.run.worker_thread import WorkerThread
+    from pypeln.transport.loop_queue import LoopQueue
 
 # How long threads may finish their element when the run is aborted, before f is interrupted, ...
 GRACE_S = 0.1
@@ -72,7 +73,12 @@ class Run:
         _live.add(self)
 
     def start(self) -> None:
-        """Start every worker. Processes first: to fork a process that has threads is asking for trouble."""
+        """Start every worker; Ctrl-C waits until that is done."""
+        with interrupts_held():
+            self._start()
+
+    def _start(self) -> None:
+        """Processes first: to fork a process that has threads is asking for trouble."""
         from pypeln.run.worker_thread import WorkerThread
 
         stages = self.plan.stages
@@ -140,11 +146,13 @@ class Run:
         self._closed = True
         if not self._complete:
             self.abort()
-        stuck = self._join_threads()
-        if self.tasks is not None and not self.tasks.join():
-            stuck.append("its event loop")
-        if self.supervisor is not None:
-            self.supervisor.finish()
+        # Before Python 3.13 an exception in Thread.join marks a living thread as ended, and nothing waits for it then.
+        with interrupts_held(then=self.abort):
+            stuck = self._join_threads()
+            if self.tasks is not None and not self.tasks.join():
+                stuck.append("its event loop")
+            if self.supervisor is not None:
+                self.supervisor.finish()
         _live.discard(self)
         if stuck:
             warnings.warn(
@@ -185,9 +193,7 @@ class Run:
 
     def _open_sink(self) -> InPort | LoopQueue:
         queue = self.wiring.queues[self.plan.sink]
-        if isinstance(queue, LoopQueue):
-            return queue
-        return queue.inlet(self.wiring.sink_owner)
+        return queue.inlet(self.wiring.sink_owner) if is_ring(queue) else queue
 
     def _jobs(self) -> list[Any]:
         """What each worker process is to do."""
@@ -199,6 +205,7 @@ class Run:
             if stage.kind is not WorkerKind.PROCESS:
                 continue
             assert wiring.control is not None
+            learn(stage)
             first = wiring.first[stage.id]
             if stage.operator.feeds:
                 windows = [each for each in wiring.windows if each.source == stage.id]
@@ -294,61 +301,6 @@ def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
             raise run.outcome()
     finally:
         limits.close()
-
-
-async def iterate_async(plan: Plan, return_index: bool) -> AsyncGenerator[Any, None]:
-    """The same in a running event loop: its task stages run in that loop, and nothing blocks it."""
-    from pypeln.run.task_control import async_elements
-
-    if all(stage.kind is WorkerKind.SYNC for stage in plan.stages) or plan.trailing:
-        raise AssertionError("only io stages are iterated in a loop, and they are no sync stages")
-    run = Run(plan, async_sink=True)
-    try:
-        run.start()
-        assert run.tasks is not None or not run.wiring.has_processes
-        ordering = None
-        if plan.sink_reorders:
-            ordering = Ordering(plan.edges[plan.sink].lanes, run.wiring.windows_behind(None))
-        if run.tasks is not None:
-            run.tasks.start_in_loop()
-        async for element in async_elements(run.sink, ordering):
-            yield element if return_index else element.value
-        run.complete()
-    except RunAborted:
-        pass  # as in `iterate`
-    finally:
-        await _close_from_loop(run)
-    if not run.succeeded:
-        raise run.outcome()
-
-
-async def _close_from_loop(run: Run) -> None:
-    """`Run.close` without blocking the loop, which the run's tasks need to end."""
-    if not run._complete:
-        run.abort()
-    cancelled: asyncio.CancelledError | None = None
-    if run.tasks is not None:
-        try:
-            await run.tasks.join_in_loop()
-        except asyncio.CancelledError as error:
-            cancelled = error  # the run must be gone first
-    loop = asyncio.get_running_loop()
-    closed = loop.create_future()
-
-    def close() -> None:
-        run.close()
-        loop.call_soon_threadsafe(closed.set_result, None)
-
-    thread = threading.Thread(target=close, name="pypeln end of run", daemon=True)
-    thread.start()
-    while not closed.done():
-        try:
-            await asyncio.shield(closed)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    thread.join()  # it has only its last line to go
-    if cancelled is not None:
-        raise cancelled
 
 
 def _elements(port: InPort) -> Iterator[Element]:

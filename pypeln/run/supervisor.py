@@ -48,6 +48,7 @@ class WorkerProcess:
         self.pidfd = -1
         self.alive_fd = -1  # its closing, by us or by our death, is the worker's
         self.reports: ReportReader | None = None
+        self.may_report = False
         self.finished = False
         self.failed = False
         self.late_since_ns = 0  # started_ns of the element that it was killed for
@@ -77,6 +78,7 @@ class WorkerProcess:
             os.close(self.job.report_fd)
         self.process = process
         self.reports = ReportReader(reading)
+        self.may_report = True
         if hasattr(os, "pidfd_open"):
             try:
                 self.pidfd = own_privately(os.pidfd_open(process.pid))
@@ -202,7 +204,7 @@ class Supervisor:
         poll.register(self._bell.listen_fd, select.POLLIN)
         for worker in living:
             poll.register(worker.death_fd, select.POLLIN)
-            if worker.reports is not None:
+            if worker.may_report and worker.reports is not None:
                 poll.register(worker.reports.fd, select.POLLIN)
         wait_s = self._wait_s(living)
         news = dict(poll.poll(None if wait_s is None else wait_s * 1000))
@@ -222,7 +224,9 @@ class Supervisor:
     def _read(self, worker: WorkerProcess) -> None:
         """Act on what a worker reports."""
         assert worker.reports is not None
-        reports, _ = worker.reports.read()
+        reports, ended = worker.reports.read()
+        # A pipe at its end would be news for ever, while its worker takes its leave.
+        worker.may_report = not ended
         for report in reports:
             if isinstance(report, Finished):
                 worker.finished = True

@@ -7,14 +7,19 @@ is one more. The consumer of the run comes after the last worker.
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from pypeln._core.memory import Ledger, Segment, Window
 from pypeln._core.queue import InPort, OutPort
 from pypeln.run.plan import Edge, Plan, PlannedStage, WorkerKind
 from pypeln.transport.bells import Bell, ring_fd
-from pypeln.transport.event_loop import LoopQueue
 from pypeln.transport.in_process import InProcessQueue
 from pypeln.transport.shared_memory import Layout, Region, SharedQueue
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from pypeln.transport.loop_queue import LoopQueue
 
 # Owner numbers have 13 bits in a slot's word, 0 is nobody and the last one is the consumer's.
 MOST_WORKERS = 8000
@@ -23,7 +28,14 @@ MOST_WORKERS = 8000
 # stages never make a source wait, little enough that what `ordered` holds stays small.
 ORDER_SPAN = 32768
 
-Queue = InProcessQueue | SharedQueue | LoopQueue
+Ring = InProcessQueue | SharedQueue
+if TYPE_CHECKING:
+    Queue = Ring | LoopQueue
+
+
+def is_ring(queue: Queue) -> TypeIs[Ring]:
+    """Whether threads or processes are at an end of a queue, rather than coroutines of one loop at both."""
+    return isinstance(queue, (InProcessQueue, SharedQueue))
 
 
 def places(stage: PlannedStage) -> int:
@@ -111,13 +123,13 @@ class Wiring:
         """The port through which a worker of this process takes."""
         assert stage.inlet is not None
         queue = self.queues[stage.inlet]
-        assert not isinstance(queue, LoopQueue)
+        assert is_ring(queue)
         return queue.inlet(self.first[stage.id] + worker + 1)
 
     def outlet(self, stage: PlannedStage, worker: int, which: int) -> OutPort:
         """A port through which a worker of this process puts."""
         queue = self.queues[stage.outlets[which].edge]
-        assert not isinstance(queue, LoopQueue)
+        assert is_ring(queue)
         producer = self.producer_base[stage.id, which] + worker
         return queue.outlet(self.first[stage.id] + worker + 1, producer)
 
@@ -147,7 +159,7 @@ class Wiring:
             if window.window is not None:
                 window.window.abort()
         for queue in self.queues:
-            if not isinstance(queue, LoopQueue):
+            if is_ring(queue):
                 queue.abort()
 
     def wake_all(self) -> None:
@@ -159,7 +171,7 @@ class Wiring:
     def close(self) -> None:
         """Free what does not free itself."""
         for queue in self.queues:
-            if not isinstance(queue, LoopQueue):
+            if is_ring(queue):
                 queue.close()
         self.queues.clear()
         if self._window_bell is not None:
@@ -179,6 +191,8 @@ class Wiring:
         into_loop = self.async_sink if consumer is None else consumer.kind is WorkerKind.TASK
         out_of_loop = WorkerKind.TASK in kinds
         if kinds == {WorkerKind.TASK} and into_loop:
+            from pypeln.transport.loop_queue import LoopQueue  # brings asyncio, which others can do without
+
             return LoopQueue(edge.maxsize, producers)
         consumer_bell = Bell() if into_loop else None
         producer_bell = Bell() if out_of_loop else None

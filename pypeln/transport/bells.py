@@ -12,6 +12,8 @@ class Bell:
     On Linux an eventfd, elsewhere a pipe: `listen_fd` is for the loop, `ring_fd` for those who ring.
     """
 
+    listen_fd = ring_fd = -1
+
     def __init__(self) -> None:
         if hasattr(os, "eventfd"):
             self.listen_fd = self.ring_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
