@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, cast
 
 from pypeln.run.plan import PlannedStage
 
-
 # A parameter's name, whether it can be given by name, and whether it has no default.
 Parameter = tuple[str, bool, bool]
 

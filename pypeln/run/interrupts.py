@@ -1,5 +1,4 @@
-"""Ctrl-C at moments when an exception in the middle would tear something: while processes start, and while a run is
-joined."""
+"""Ctrl-C where an exception in the middle would tear something: while processes start or a run is joined."""
 
 from __future__ import annotations
 
@@ -13,9 +12,10 @@ from collections.abc import Callable, Iterator
 def interrupts_held(then: Callable[[], None] | None = None) -> Iterator[None]:
     """Delay Ctrl-C until the end of the `with` block, where the handler that was there gets it.
 
-    `os.fork` drops the exceptions of a signal handler that runs inside its callbacks, and with them the release of
-    the lock of `logging`; a forked child that has not come to ignore Ctrl-C yet would print a traceback: it inherits
-    this handler. Only the main thread runs signal handlers, so that in others there is nothing to do.
+    `os.fork` drops the exceptions of a signal handler that runs inside its callbacks, and with them the
+    release of the lock of `logging`; a forked child that has not come to ignore Ctrl-C yet would print a
+    traceback: it inherits this handler. Only the main thread runs signal handlers, so that in others there is
+    nothing to do.
 
     Args:
         then: Called at the first Ctrl-C, in a thread of its own, to end what the block waits for.
@@ -28,8 +28,9 @@ def interrupts_held(then: Callable[[], None] | None = None) -> Iterator[None]:
 
     def hold(number: int, frame: object) -> None:
         if not held and then is not None:
-            held.append(threading.Thread(target=then, name="pypeln interrupt"))
-            held[0].start()
+            thread = threading.Thread(target=then, name="pypeln interrupt")
+            held.append(thread)
+            thread.start()
         else:
             held.append(None)
 

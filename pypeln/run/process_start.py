@@ -20,26 +20,38 @@ def start_process(process: BaseProcess) -> None:
     try:
         process.start()
     except OSError as error:
-        # popen_fork._launch makes two pipes and then forks; it has no way out that closes them (CPython 3.10 to 3.14).
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            if frame.f_globals.get("__name__") == "multiprocessing.popen_fork" and frame.f_code.co_name == "_launch":
-                for name in ("parent_r", "child_w", "child_r", "parent_w"):
-                    if name in frame.f_locals:
-                        os.close(frame.f_locals[name])
+        for fd in _forgotten(error):
+            os.close(fd)
         raise
+
+
+def _forgotten(error: OSError) -> list[int]:
+    """What popen_fork._launch left open: it makes two pipes, forks, and does not close them when that fails.
+
+    So in CPython 3.10 to 3.14. A function of its own, because a frame that keeps one of those it has called
+    is kept by it.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module, function = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if (module, function) == ("multiprocessing.popen_fork", "_launch"):
+            names = ("parent_r", "child_w", "child_r", "parent_w")
+            return [frame.f_locals[name] for name in names if name in frame.f_locals]
+    return []
 
 
 @contextlib.contextmanager
 def ctrl_c_held_back(start_method: str) -> Iterator[None]:
     """Processes that are started inside are born with SIGINT blocked, and unblock it once they ignore it.
 
-    Otherwise one that has just been forked, or an interpreter that is still importing, would answer Ctrl-C with a traceback
-    of its own. Here it is delivered at the end. Children of a fork server are out of reach: they get the server's mask.
+    Otherwise one that has just been forked, or an interpreter that is still importing, would answer Ctrl-C
+    with a traceback of its own. Here it is delivered at the end. Children of a fork server are out of reach:
+    they get the server's mask.
     """
     if start_method != "fork" and os.name == "posix":
         from multiprocessing import forkserver, resource_tracker
 
-        # Starting the tracker unblocks SIGINT, and a fork server would hand the mask to all its children, ours or not.
+        # Starting the tracker unblocks SIGINT, and a fork server would hand the mask to all its children,
+        # ours or not.
         resource_tracker.ensure_running()
         if start_method == "forkserver":
             forkserver.ensure_running()

@@ -41,6 +41,7 @@ GRACE_S = 0.1
 JOIN_S = 1.0
 
 _live: weakref.WeakSet[Run] = weakref.WeakSet()
+_ends_in_pid = 0
 
 
 class Run:
@@ -90,7 +91,9 @@ class Run:
         if self.wiring.has_processes or timed:
             from pypeln.run.supervisor import Supervisor
 
-            self.supervisor = Supervisor(self, self._jobs(), timed)  # known first, so that `close` ends what it starts
+            _end_all_before_children_are_awaited()
+            # Known before it starts anything, so that `close` ends what it has started.
+            self.supervisor = Supervisor(self, self._jobs(), timed)
             self.supervisor.start_processes()
             self.supervisor.start_watching()
         tasks = [stage for stage in stages if stage.kind is WorkerKind.TASK]
@@ -146,7 +149,8 @@ class Run:
         self._closed = True
         if not self._complete:
             self.abort()
-        # Before Python 3.13 an exception in Thread.join marks a living thread as ended, and nothing waits for it then.
+        # Before Python 3.13 an exception in Thread.join marks a living thread as ended, and nothing waits for
+        # it then.
         with interrupts_held(then=self.abort):
             stuck = self._join_threads()
             if self.tasks is not None and not self.tasks.join():
@@ -156,8 +160,8 @@ class Run:
         _live.discard(self)
         if stuck:
             warnings.warn(
-                f"the pipeline has ended, but {', '.join(stuck)} did not: a function or source that blocks in a "
-                "thread cannot be stopped from outside. Give what blocks a timeout of its own",
+                f"the pipeline has ended, but {', '.join(stuck)} did not: a function or source that blocks "
+                "in a thread cannot be stopped from outside. Give what blocks a timeout of its own",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -177,11 +181,12 @@ class Run:
                 "this pipeline is running in another process, of which this one is a forked copy; "
                 "iterate the stage anew to start a run of your own"
             )
-        error, self.error = self.error, None  # its traceback leads back to the run: not to be kept here as well
+        # Its traceback leads back to the run: not to be kept here as well.
+        error, self.error = self.error, None
         return error or RuntimeError("the pipeline was closed while it was being iterated")
 
     def _let_go(self) -> None:
-        """Nobody needs the parts any more. They refer to each other, and would keep the memory until it is collected."""
+        """Drop the parts: they refer to each other, and would keep the memory until it is collected."""
         self._on_abort.clear()
         for each in self._threads:
             each.let_go()
@@ -294,7 +299,9 @@ def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
                     yield element if return_index else element.value
             run.complete()
         except RunAborted:
-            pass  # the error is raised below: here it would have this one's frames as its context, and keep the ports
+            # The error is raised below: here it would have this one's frames as its context, and keep the
+            # ports.
+            pass
         finally:
             run.close()
         if not run.succeeded:
@@ -314,6 +321,16 @@ def _elements(port: InPort) -> Iterator[Element]:
 def _end_all() -> None:
     for run in list(_live):
         run.close()
+
+
+def _end_all_before_children_are_awaited() -> None:
+    """Once in each process: multiprocessing waits for its children at exit, and its workers never run `atexit`."""
+    global _ends_in_pid
+    if _ends_in_pid != os.getpid():
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _end_all, exitpriority=100)
+        _ends_in_pid = os.getpid()
 
 
 def _disown_all() -> None:

@@ -31,6 +31,9 @@ GRACE_S = 0.1
 # ... and after this much more it is not asked any longer.
 TERM_S = 0.4
 
+# How long another thread may take to tell the exit code of a process that it has reaped.
+FOREIGN_REAP_S = 0.1
+
 # Time-outs are looked at this often at least, while f is running somewhere where they matter.
 CLOSEST_LOOK_S = 0.005
 FARTHEST_LOOK_S = 0.05
@@ -98,8 +101,7 @@ class WorkerProcess:
     def bury(self) -> int | None:
         """Reap the process and free what belongs to it; its exit code."""
         assert self.process is not None and self.reports is not None
-        self.process.join()
-        code = self.process.exitcode
+        code = self._reap(self.process)
         if self.pidfd >= 0:
             close_private(self.pidfd)
             self.pidfd = -1
@@ -108,6 +110,24 @@ class WorkerProcess:
         self._release_alive()
         self.process.close()
         self.process = None
+        return code
+
+    @staticmethod
+    def _reap(process: Any) -> int | None:
+        """Wait until a process has ended; its exit code, None when somebody else has taken it.
+
+        Whoever starts a process has multiprocessing reap all that have ended. In another thread it may be
+        between the system's answer and the note it makes of it, and will be back in a moment. For good the code
+        is gone when the program ignores SIGCHLD or waits for all children itself.
+        """
+        process.join()
+        give_up_at = time.monotonic() + FOREIGN_REAP_S
+        while process.exitcode is None:
+            if time.monotonic() > give_up_at:
+                process._popen.returncode = 255  # what multiprocessing says for unknown; `close` wants a code
+                return None
+            time.sleep(0.0005)
+        code: int = process.exitcode
         return code
 
     def _release_alive(self) -> None:

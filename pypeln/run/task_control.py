@@ -213,5 +213,3 @@ async def async_elements(sink: InPort | LoopQueue, ordering: Ordering | None) ->
     if ordering is not None:
         for place, _, each in ordering.close():
             yield Element(place, each)
-
-

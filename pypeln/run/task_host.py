@@ -272,7 +272,10 @@ class TaskHost:
         self._tasks.discard(task)
         if not task.cancelled():
             error = task.exception()  # also keeps asyncio from logging RunAborted as never retrieved
-            if error is not None and not isinstance(error, RunAborted):
+            if isinstance(error, RunAborted):
+                # Its frames have the task, which has it: they would keep the queues.
+                error.__traceback__ = None
+            elif error is not None:
                 self.run.fail(error, self.stages[0], None)
                 self._abort()
         if not self._tasks and self._ended is not None and not self._ended.done():

@@ -104,8 +104,11 @@ class ProcessJob:
 
 
 def _pickled_stage(stage: PlannedStage) -> bytes:
-    """By reference where the child has the same modules, `__main__` included: a class copied by value would be another
-    class there. By value what has no importable name: lambdas, closures, functions of a notebook."""
+    """The stage, by reference where the child has the same modules, `__main__` included, and else by value.
+
+    A class copied by value would be another class there. By value goes what has no importable name: lambdas,
+    closures, functions of a notebook.
+    """
     import pickle
     from multiprocessing.spawn import get_preparation_data
 
@@ -126,7 +129,7 @@ def main(job: ProcessJob) -> None:
     die_with_parent(job.alive_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see supervisor.ctrl_c_held_back
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see process_start.ctrl_c_held_back
     leave = _Leave()
     reports = ReportWriter(job.report_fd)
     desk: Desk | None = None
@@ -150,8 +153,9 @@ def main(job: ProcessJob) -> None:
 class _Leave:
     """Ending the process without the interpreter's farewell, when there is nobody to say it to.
 
-    Everything that Python runs in a forked copy copies pages of its parent, two microseconds each. The farewell costs more
-    than the work of a short pipeline. It is for exit functions, finalizers, threads and children, if f has made any.
+    Everything that Python runs in a forked copy copies pages of its parent, two microseconds each. The
+    farewell costs more than the work of a short pipeline. It is for exit functions, finalizers, threads and
+    children, if f has made any.
     """
 
     def __init__(self) -> None:
@@ -255,8 +259,8 @@ def unsendable(stage_name: str) -> Callable[[Exception, tuple[int, ...]], Except
         if isinstance(error, ElementTooLarge):
             return EncodeError(f"{where}: {error}")
         return EncodeError(
-            f"{where}: {type(error).__name__}: {error}. Return something that pickle can handle, or use threads "
-            "for the stage that takes it"
+            f"{where}: {type(error).__name__}: {error}. Return something that pickle can handle, or use "
+            "threads for the stage that takes it"
         )
 
     return wrap

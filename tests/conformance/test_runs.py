@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 from typing import Any
 
@@ -115,3 +116,32 @@ def test_a_stage_as_a_source_of_a_generator_of_another_run(front: Any) -> None:
     inner = front.map(lambda x: x + 1, range(5))
     stage = front.map(lambda x: x * 2, (x + y for x in inner for y in (0, 100)))
     assert sorted(stage) == sorted(2 * (x + y) for x in range(1, 6) for y in (0, 100))
+
+
+def test_a_program_that_ignores_its_children_does_no_harm(front: Any) -> None:
+    """Nobody can ask then what a process ended with: the system forgets it at once."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert sorted(front.map(lambda x: x + 1, range(10), workers=2)) == list(range(1, 11))
+        for _ in front.map(abs, itertools.count(), workers=2):
+            break
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_runs_that_start_while_others_end() -> None:
+    """Whoever starts a process reaps those that have ended, also those of others."""
+
+    def run() -> None:
+        for _ in range(15):
+            assert list(pl.pr.map(abs, [-1], workers=2)) == [1]
+        done.append(True)
+
+    done: list[bool] = []
+    with start_method("fork"):
+        threads = [threading.Thread(target=run) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(done) == 3

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from process_table import children, thread_names
+
 from pypeln import io, pr, sync, th
 
 
@@ -231,7 +232,9 @@ def test_a_thread_that_computes_for_long_is_interrupted() -> None:
     assert_all_gone()
 
 
-@pytest.mark.parametrize(("front_end", "named"), [(th, r"map\(wait\) worker 0"), (io, "event loop")], ids=["th", "io"])
+@pytest.mark.parametrize(
+    ("front_end", "named"), [(th, r"map\(wait\) worker 0"), (io, "event loop")], ids=["th", "io"]
+)
 def test_a_thread_that_blocks_is_named_and_left(front_end: Any, named: str) -> None:
     """Nobody can end a thread that waits in C; the caller is told instead of being kept."""
     block, blocked = threading.Lock(), threading.Event()

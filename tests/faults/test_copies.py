@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from process_table import children
+from support.notes import wait_until
+
 from pypeln import ForkedRunError, io, pr, sync, th
 
 
@@ -40,7 +42,7 @@ def in_a_fork(what: Callable[[], str]) -> str:
             os.close(reading)
             try:
                 said = what()
-            except BaseException as error:  # noqa: BLE001 - to be told
+            except BaseException as error:
                 said = type(error).__name__
             os.write(writing, said.encode())
         finally:
@@ -152,8 +154,6 @@ def test_the_end_of_the_outer_run_ends_the_inner_ones(fork: None, tmp_path: Any)
         while not (tmp_path / "inner").exists():
             pass
         break
-    from support.notes import wait_until
-
     wait_until(lambda: children() == set(), "the inner workers have ended")
 
 

@@ -280,7 +280,9 @@ time.sleep(1000)
         workers = set(running.workers)
         assert len(workers) == 4
         running.signal(signal.SIGKILL)
-        wait_until(lambda: not any(is_alive(pid) for pid in workers), "the workers have gone with their parent")
+        wait_until(
+            lambda: not any(is_alive(pid) for pid in workers), "the workers have gone with their parent"
+        )
 
 
 def test_two_runs_and_a_child_of_the_user_do_not_keep_each_others_workers(tmp_path: Path) -> None:
@@ -305,7 +307,9 @@ say("child", child)
         child = next(int(line.split()[1]) for line in lines if line.startswith("child"))
         assert len(workers) == 4
         running.signal(signal.SIGKILL)
-        wait_until(lambda: not any(is_alive(pid) for pid in workers), "the workers have gone with their parent")
+        wait_until(
+            lambda: not any(is_alive(pid) for pid in workers), "the workers have gone with their parent"
+        )
         assert state(child) == "S"
 
 
@@ -356,5 +360,3 @@ time.sleep(1000)
         running.press_ctrl_c()
         code, _ = running.end()
         assert code == -signal.SIGINT
-
-

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from process_table import children, open_fds, shared_mappings, thread_names
 from program import Program
+
 from pypeln import io, pr, th
 
 
@@ -77,7 +78,7 @@ def test_descriptors_run_out_at_every_point(fork: None) -> None:
 def test_forks_are_refused_at_every_point(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = mixed()
     original = os.fork
-    for allowed in range(5):
+    for allowed in range(4):  # two stages of two workers
         left = iter(range(allowed))
 
         def refuse(left: Any = left) -> int:
@@ -97,7 +98,7 @@ def test_forks_are_refused_at_every_point(fork: None, monkeypatch: pytest.Monkey
 def test_threads_are_refused_at_every_point(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = mixed()
     original = threading.Thread.start
-    for allowed in range(5):
+    for allowed in range(5):  # the supervisor, the event loop, the source, two workers
         left = iter(range(allowed))
 
         def refuse(thread: threading.Thread, left: Any = left) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from process_table import children, thread_names
-from pypeln import io, pr, th
+
+from pypeln import PipelineError, io, pr, th
 
 
 async def same(x: Any) -> Any:
@@ -114,7 +115,9 @@ def behind_processes(f: Any) -> Any:
 
 
 def before_threads(f: Any) -> Any:
-    return io.map(plain, th.map(plain, io.map(f, itertools.count(), workers=2, maxsize=1), maxsize=1), maxsize=1)
+    return io.map(
+        plain, th.map(plain, io.map(f, itertools.count(), workers=2, maxsize=1), maxsize=1), maxsize=1
+    )
 
 
 SHAPES = [in_tasks, behind_processes, before_threads]
@@ -208,7 +211,9 @@ async def be_cancelled(stage: Any) -> None:
         await asyncio.wait_for(awaited(io.each(same, stage)), 0.05)
 
 
-@pytest.mark.parametrize(("consume", "n"), [(take_all, 10), (take_one, float("inf")), (be_cancelled, float("inf"))])
+@pytest.mark.parametrize(
+    ("consume", "n"), [(take_all, 10), (take_one, float("inf")), (be_cancelled, float("inf"))]
+)
 def test_an_async_generator_as_source_is_closed(consume: Any, n: float) -> None:
     source = AsyncSource()
 
@@ -254,8 +259,6 @@ def test_f_that_swallows_a_cancellation_once_is_cancelled_again() -> None:
 
 
 def test_f_that_is_cancelled_by_somebody_else_is_an_error() -> None:
-    from pypeln import PipelineError
-
     async def f(x: int) -> None:
         raise asyncio.CancelledError
 

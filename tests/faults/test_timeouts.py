@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from process_table import children
+
 from pypeln import io, pr, sync, th
 
 LATE = 3
@@ -34,7 +35,7 @@ def ignore_everything(x: int) -> int:
     while x == LATE:
         try:
             time.sleep(100)
-        except BaseException:  # noqa: BLE001 - as bad as f can be
+        except BaseException:
             pass
     return x
 
@@ -168,7 +169,12 @@ async def hanging_async_children(x: int) -> AsyncIterator[tuple[int, int]]:
     yield x, 2
 
 
-WITH_CHILDREN = [(pr, hanging_children), (th, hanging_children), (io, hanging_async_children), (sync, hanging_children)]
+WITH_CHILDREN = [
+    (pr, hanging_children),
+    (th, hanging_children),
+    (io, hanging_async_children),
+    (sync, hanging_children),
+]
 
 
 @pytest.mark.parametrize(("front_end", "f"), WITH_CHILDREN, ids=["pr", "th", "io", "sync"])
@@ -188,7 +194,9 @@ def test_time_spent_waiting_for_room_does_not_count(front_end: Any, fork: None) 
     def several(x: int) -> list[int]:
         return [x] * 3
 
-    stage = front_end.map(lambda x: x, front_end.flat_map(several, range(4), maxsize=1, timeout=LIMIT_S), maxsize=1)
+    stage = front_end.map(
+        lambda x: x, front_end.flat_map(several, range(4), maxsize=1, timeout=LIMIT_S), maxsize=1
+    )
     got = []
     for x in stage.to_iterable(maxsize=1):
         got.append(x)
@@ -224,5 +232,12 @@ def test_a_consumer_that_leaves_does_not_wait_for_the_timeout(fork: None) -> Non
 
 def test_a_timeout_in_the_middle_of_mixed_workers(start_method: str) -> None:
     stage = io.map(sleep_long_async, range(7), workers=3, maxsize=1, timeout=LIMIT_S)
-    stage = pr.map(lambda x: sleep_long(x - 1) + 1, stage, maxsize=1, timeout=LIMIT_S if start_method == "fork" else 0.5)
-    assert sorted(th.map(lambda x: compute_long(x - 2) + 2, stage, maxsize=1, timeout=LIMIT_S)) == [0, 1, 2, 6]
+    stage = pr.map(
+        lambda x: sleep_long(x - 1) + 1, stage, maxsize=1, timeout=LIMIT_S if start_method == "fork" else 0.5
+    )
+    assert sorted(th.map(lambda x: compute_long(x - 2) + 2, stage, maxsize=1, timeout=LIMIT_S)) == [
+        0,
+        1,
+        2,
+        6,
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import threading
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 from process_table import children
-from pypeln import EncodeError, RemoteError, io, pr, th
+
+from pypeln import EncodeError, RemoteError, WorkerDied, io, pr, th
 
 BAD = 20
 
@@ -49,7 +51,7 @@ def leave_unless(spared: int) -> None:
         os._exit(5)
 
 
-UNSENDABLE = [threading.Lock, CannotBeReduced, lambda: (lambda: None)]
+UNSENDABLE = [threading.Lock, CannotBeReduced, lambda: lambda: None]
 
 
 @pytest.mark.parametrize("make", UNSENDABLE, ids=["lock", "reduce raises", "lambda"])
@@ -123,8 +125,6 @@ def test_an_element_that_cannot_be_unpickled_by_a_task(fork: None) -> None:
 
 
 def test_an_element_that_kills_who_unpickles_it(fork: None) -> None:
-    from pypeln import WorkerDied
-
     spared = os.getpid()
     with pytest.raises(WorkerDied) as caught:
         list(pr.map(same, (KillsItsReader(spared) if x == BAD else x for x in range(1000)), workers=2))
@@ -205,7 +205,9 @@ def str_raises() -> Exception:
 
 
 @pytest.mark.parametrize("make", [unpicklable_attribute, unpicklable_argument, str_raises])
-def test_an_error_that_cannot_be_pickled_is_told_as_text(make: Callable[[], Exception], start_method: str) -> None:
+def test_an_error_that_cannot_be_pickled_is_told_as_text(
+    make: Callable[[], Exception], start_method: str
+) -> None:
     def fail(x: int) -> None:
         raise make()
 
@@ -259,7 +261,7 @@ def test_a_huge_error_arrives(fork: None) -> None:
 
 
 def test_a_group_of_errors_arrives(fork: None) -> None:
-    group = pytest.importorskip("builtins").__dict__.get("ExceptionGroup")
+    group: Any = getattr(builtins, "ExceptionGroup", None)
     if group is None:
         pytest.skip("this Python has no exception groups")
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from process_table import children, state, wait_until_blocked
-from pypeln import WorkerDied, io, pr, sync, th
 from support.notes import wait_until
+
+from pypeln import WorkerDied, io, pr, sync, th
 
 DEADLY = 20
 
