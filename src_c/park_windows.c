@@ -6,7 +6,8 @@
 
 int pp_os_wait(pp_a32 *word, uint32_t expected, uint64_t timeout_ns, bool shared) {
     if (shared) return PP_OSERROR;
-    if (WaitOnAddress((volatile VOID *)word, &expected, sizeof expected, (DWORD)(timeout_ns / 1000000u))) return PP_OK;
+    if (WaitOnAddress((volatile VOID *)word, &expected, sizeof expected, (DWORD)(timeout_ns / 1000000u)))
+        return PP_OK;
     return GetLastError() == ERROR_TIMEOUT ? PP_TIMEOUT : PP_OSERROR;
 }
 

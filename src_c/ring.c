@@ -198,9 +198,7 @@ static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
                     pp_spot_notify(&ring->not_full, port->bell);
                 }
                 continue;
-            case PP_FREE:
-                *idle = true;
-                return PP_EMPTY;
+            case PP_FREE: *idle = true; return PP_EMPTY;
             default: /* WRITING */ *idle = false; return PP_EMPTY;
         }
     }
@@ -224,8 +222,7 @@ int pp_pop_claim(pp_port *port, pp_slot **out) {
 
 void pp_pop_free(pp_port *port, pp_slot *slot) {
     pp_ring *ring = port->ring;
-    atomic_store_explicit(&slot->word, word_of(port->lap + 1, 0, PP_FREE),
-                          memory_order_seq_cst);
+    atomic_store_explicit(&slot->word, word_of(port->lap + 1, 0, PP_FREE), memory_order_seq_cst);
     port->busy++;
     if (pp_load_seq(&ring->not_full.waiters) != 0 && pp_ring_count(ring) <= ring->wake_below)
         pp_spot_wake(&ring->not_full, port->bell);
@@ -328,7 +325,8 @@ void pp_ring_settle(pp_ring *ring, pp_lease *lease, uint32_t owner) {
     if (at == 0) return;
     at--;
     uint64_t word = pp_load_acq(&slots_of(ring)[at % ring->capacity].word);
-    bool still_writing = lead_of(word, at / ring->capacity) == 0 && state_of(word) == PP_WRITING && owner_of(word) == owner;
+    bool still_writing =
+        lead_of(word, at / ring->capacity) == 0 && state_of(word) == PP_WRITING && owner_of(word) == owner;
     pp_store_rel(&lease->out, ((out >> PP_OUT_SHIFT) + (still_writing ? 0 : 1)) << PP_OUT_SHIFT);
 }
 
@@ -350,8 +348,7 @@ uint32_t pp_ring_mend(pp_ring *ring, pp_lease *lease, uint32_t owner) {
                 pp_store_rel(&lease->out, 0);
                 pp_store_rel(&lease->in, at + 1);
             }
-            atomic_store_explicit(&slots[i].word, word_of(lap + 1, 0, PP_FREE),
-                                  memory_order_seq_cst);
+            atomic_store_explicit(&slots[i].word, word_of(lap + 1, 0, PP_FREE), memory_order_seq_cst);
             mended++;
         }
     }

@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 import pytest
+
 from pypeln import io, pr, sync, th
 
 KINDS = [pr.Namespace, th.Namespace, io.Namespace, sync.Namespace]

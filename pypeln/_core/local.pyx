@@ -11,9 +11,10 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, load32, load64, pp_head, pp_pop_claim, pp_pop_free,
-    pp_port, pp_port_open, pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes,
-    pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_wake_all, pp_slot, store32,
+    PP_ABORTED, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, pp_head,
+    pp_pop_claim, pp_pop_free, pp_port, pp_port_open, pp_push_claim, pp_push_publish, pp_ring,
+    pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create,
+    pp_ring_wake_all, pp_slot, store32,
 )
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort
 
@@ -46,9 +47,6 @@ cdef class LocalRing:
         start = (<uintptr_t>self.memory + 127) & ~<uintptr_t>127
         self.ring = <pp_ring *>start
         pp_ring_create(self.ring, capacity, producers, False)
-
-    def debug(self):
-        return {"head": load64(&self.ring.head), "tail": load64(&self.ring.tail), "ne": load32(&self.ring.not_empty.waiters), "nf": load32(&self.ring.not_full.waiters)}
 
     @property
     def closed(self):

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """The contract of a queue: ports, through which one worker takes from it or puts into it.
 
-What differs between queues is how an element gets into a slot and out of it: `shared` encodes it into memory that
-processes share, `local` hands over a reference. All else is here: waiting without the GIL, signals, the index that travels with
-every element, and the doors for event loops.
+What differs between queues is how an element gets into a slot and out of it: `shared` encodes it into memory
+that processes share, `local` hands over a reference. All else is here: waiting without the GIL, signals, the
+index that travels with every element, and the doors for event loops.
 
 A port belongs to one thread.
 """
@@ -13,8 +13,8 @@ from libc.stdint cimport uint64_t
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_now_ns, pp_push_close, pp_ring_count,
-    pp_ring_closed, pp_spot_arm, pp_wait_pop, pp_wait_push,
+    PP_ABORTED, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_now_ns, pp_push_close,
+    pp_ring_count, pp_ring_closed, pp_spot_arm, pp_wait_pop, pp_wait_push,
 )
 
 from pypeln._core.memory import RunAborted
@@ -166,7 +166,7 @@ cdef class InPort:
         self.port.bell = other_bell
 
     def arm(self):
-        """Ask that the bell be rung at the next change. True when there may be something already: look again."""
+        """Ask that the bell be rung at the next change. True when there may be something already."""
         pp_spot_arm(&self.port.ring.not_empty)
         return self.ready()
 

@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Queues in memory that processes share: a ring of slots, and an arena for what does not fit a slot.
 
-A worker process has a lease: what it takes is copied there before the slot is freed, so the element is not lost
-with the worker. The parent's own threads (who feed and who consume) take straight from the slot: they do not die alone.
+A worker process has a lease: what it takes is copied there before the slot is freed, so it is not lost
+with the worker. The parent's own threads (who feed and who consume) take straight from the slot: they do not
+die alone.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -11,13 +12,13 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_NOMEM, PP_OK,
-    PP_TOOBIG, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open, pp_arena_publish,
-    pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage, pp_descriptor, pp_head, pp_lease,
-    pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort,
-    pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle,
-    pp_ring_wake_all, pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block,
-    store64,
+    PP_ABORTED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE, PP_MAX_DEPTH,
+    PP_OK, PP_TOOBIG, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open,
+    pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage,
+    pp_descriptor, pp_head, pp_lease, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open,
+    pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for,
+    pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_wake_all,
+    pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block, store64,
 )
 from pypeln._core.decoder cimport decode_payload as decode
 from pypeln._core.encoder cimport Encoder
@@ -260,8 +261,10 @@ cdef class SharedOut(OutPort):
         outlet: Which of the worker's outlets this is.
     """
 
-    def __init__(self, SharedRing home, uint32_t owner, uint32_t producer, Ledger ledger=None, Py_ssize_t worker=0,
-                 uint32_t outlet=0):
+    def __init__(
+        self, SharedRing home, uint32_t owner, uint32_t producer, Ledger ledger=None, Py_ssize_t worker=0,
+        uint32_t outlet=0,
+    ):
         self.home = home
         self.ledger = ledger
         self.lease = NULL if ledger is None else ledger.at(worker)
@@ -304,7 +307,8 @@ cdef class SharedOut(OutPort):
             if rc == PP_TOOBIG:
                 raise ElementTooLarge(
                     f"an element of {nbytes} encoded bytes is larger than its queue may ever hold "
-                    f"({self.home.usage()['capacity']} bytes); send it in parts, or set PYPELN_QUEUE_BYTES higher"
+                    f"({self.home.usage()['capacity']} bytes); send it in parts, or set PYPELN_QUEUE_BYTES "
+                    "higher"
                 )
             raise MemoryError(f"no shared memory left for an element of {nbytes} encoded bytes")
         data = <unsigned char *>pp_arena_bytes(&self.arena, self.block)
@@ -354,7 +358,7 @@ cdef class SharedOut(OutPort):
         return rc
 
     def arm(self):
-        """Ask that the bell be rung when there is room: in the ring, or for a block that there was no room for."""
+        """Ask that the bell be rung when there is room, in the ring or for a block that found none."""
         cdef pp_descriptor block
         if self.short_of == 0:
             return OutPort.arm(self)

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """What a worker does all day: take an element, call f, put what comes of it.
 
-One loop for workers that are threads or processes, and one feeder for sources. The rules of emission are those of
-`pypeln.run.plan.Emission`; coroutines follow them in `pypeln.run.task_host`.
+One loop for workers that are threads or processes, and one feeder for sources. The rules of emission are
+those of `pypeln.run.plan.Emission`; coroutines follow them in `pypeln.run.task_worker`.
 """
 
 from libc.stdint cimport uint16_t, uint64_t
@@ -10,8 +10,8 @@ from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy
 
 from pypeln._core.c cimport (
-    PP_FATE_NONE, PP_FATE_RETRY, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_WAITING,
-    PP_WORKING, load32, load64, pp_a64, pp_head, pp_lease, pp_now_ns, store32, store64,
+    PP_FATE_NONE, PP_FATE_RETRY, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_WAITING, PP_WORKING, load32,
+    load64, pp_a64, pp_head, pp_lease, pp_now_ns, store32, store64,
 )
 from pypeln._core.guard cimport Guard
 from pypeln._core.memory cimport Ledger, Window
@@ -29,8 +29,8 @@ cdef enum:
     NOTHING = 3
     INPUT = 4
 
-# Counts that are none. SOURCE_END at index (n,): the source had n elements. UNTRACKED: its elements brought indices of
-# their own, so nobody can say which are missing, and `ordered` can only sort them at the end.
+# Counts that are none. SOURCE_END at index (n,): the source had n elements. UNTRACKED: its elements brought
+# indices of their own, so nobody can say which are missing, and `ordered` can only sort them at the end.
 cdef uint64_t _SOURCE_END = 0xffffffffffffffff
 cdef uint64_t _UNTRACKED = 0xfffffffffffffffe
 SOURCE_END = _SOURCE_END
@@ -82,11 +82,13 @@ cdef class Outlets:
         self.wants_ends = any(ends)
         self.unsendable = unsendable
 
-    cdef int send(self, object value, const pp_head *head, const uint64_t *extra, uint64_t *waited_ns) except -1:
+    cdef int send(
+        self, object value, const pp_head *head, const uint64_t *extra, uint64_t *waited_ns
+    ) except -1:
         """Put an element everywhere. Adds the time spent waiting for room to waited_ns.
 
-        What loading or offering raises comes as it is, with `sending` left set: a try block here would cost as
-        much as a queue, so callers have one around many elements and ask `wrapped` what to raise.
+        What loading or offering raises comes as it is, with `sending` left set: a try block here would cost
+        as much as a queue, so callers have one around many elements and ask `wrapped` what to raise.
         """
         cdef Py_ssize_t i
         cdef OutPort port
@@ -190,8 +192,10 @@ cdef class Worker:
     cdef pp_head out_head  # of the output being sent
     cdef uint64_t[16] out_extra
 
-    def __init__(self, int emission, f, dict kwargs, bint wants_index, InPort inlet, Outlets outlets, Ledger ledger,
-                 Py_ssize_t worker, Guard guard=None, bint timed=False):
+    def __init__(
+        self, int emission, f, dict kwargs, bint wants_index, InPort inlet, Outlets outlets, Ledger ledger,
+        Py_ssize_t worker, Guard guard=None, bint timed=False,
+    ):
         self.emission = emission
         self.f = f
         self.kwargs = dict(kwargs)
@@ -317,7 +321,7 @@ cdef class Worker:
                     self.outlets.send(value, &self.inlet.head, self.inlet.extra, &waited)
             elif self.emission == EACH_OF_RESULT:
                 sent = True
-            if self.outlets.wants_ends and self.emission != RESULT and (self.emission != INPUT_IF_RESULT or not sent):
+            if self.outlets.wants_ends and (self.emission in (EACH_OF_RESULT, NOTHING) or not sent):
                 self.outlets.end(&self.inlet.head, self.inlet.extra, self.children)
         except RunAborted:
             raise
@@ -394,7 +398,9 @@ cdef int read_element_index(object index, uint64_t position, pp_head *head, uint
         ) from None
 
 
-def feed(iterator, Outlets outlets, list windows, Ledger ledger, Py_ssize_t worker, element_type, Guard guard):
+def feed(
+    iterator, Outlets outlets, list windows, Ledger ledger, Py_ssize_t worker, element_type, Guard guard
+):
     """Put every element of an iterator into the outlets.
 
     Args:

@@ -19,6 +19,7 @@ async def iterate_async(plan: Plan, return_index: bool) -> AsyncGenerator[Any, N
     if all(stage.kind is WorkerKind.SYNC for stage in plan.stages) or plan.trailing:
         raise AssertionError("only io stages are iterated in a loop, and they are no sync stages")
     run = Run(plan, async_sink=True)
+    keeper = _Keeper(run)  # noqa: F841 - lives as long as this frame
     try:
         run.start()
         assert run.tasks is not None or not run.wiring.has_processes
@@ -53,15 +54,34 @@ async def _close_from_loop(run: Run) -> None:
 
     def close() -> None:
         run.close()
-        loop.call_soon_threadsafe(closed.set_result, None)
+        try:
+            loop.call_soon_threadsafe(closed.set_result, None)
+        except RuntimeError:
+            pass  # the loop was closed meanwhile, and nobody waits
 
     thread = threading.Thread(target=close, name="pypeln end of run", daemon=True)
     thread.start()
-    while not closed.done():
-        try:
-            await asyncio.shield(closed)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    thread.join()  # it has only its last line to go
+    try:
+        while not closed.done():
+            try:
+                await asyncio.shield(closed)
+            except asyncio.CancelledError as error:
+                cancelled = error
+    finally:
+        thread.join()  # it has only its last line to go, or the loop is gone and nothing but it ends the run
     if cancelled is not None:
         raise cancelled
+
+
+class _Keeper:
+    """Ends a run whose async generator was dropped together with its loop.
+
+    Such a generator is not resumed, its `finally` does not run: asyncio forgets one that is dropped in the
+    last moments of `asyncio.run`. Its frame is freed, though, and this with it.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __del__(self) -> None:
+        self._run.close()

@@ -324,7 +324,7 @@ def _end_all() -> None:
 
 
 def _end_all_before_children_are_awaited() -> None:
-    """Once in each process: multiprocessing waits for its children at exit, and its workers never run `atexit`."""
+    """Once in each process: multiprocessing waits for children at exit; its workers never run `atexit`."""
     global _ends_in_pid
     if _ends_in_pid != os.getpid():
         from multiprocessing.util import Finalize

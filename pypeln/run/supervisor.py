@@ -117,8 +117,8 @@ class WorkerProcess:
         """Wait until a process has ended; its exit code, None when somebody else has taken it.
 
         Whoever starts a process has multiprocessing reap all that have ended. In another thread it may be
-        between the system's answer and the note it makes of it, and will be back in a moment. For good the code
-        is gone when the program ignores SIGCHLD or waits for all children itself.
+        between the system's answer and the note it makes of it, and will be back in a moment. For good the
+        code is gone when the program ignores SIGCHLD or waits for all children itself.
         """
         process.join()
         give_up_at = time.monotonic() + FOREIGN_REAP_S

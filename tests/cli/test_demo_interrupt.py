@@ -34,6 +34,7 @@ class Demo:
         self._terminal, end = os.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pypeln", "demo", "--files", "100000", "--workers", "2", *words],
+            cwd=environment["TMPDIR"],  # not where the sources are
             env=environment,
             stdout=subprocess.PIPE,
             stderr=end,

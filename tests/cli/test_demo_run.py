@@ -160,6 +160,7 @@ def test_a_reader_that_left_is_no_error(environment: dict[str, str]) -> None:
     with os.fdopen(writing) as output:
         result = subprocess.run(
             [sys.executable, "-m", "pypeln", "demo", "--files", "2", "--workers", "1"],
+            cwd=environment["TMPDIR"],  # not where the sources are
             env=environment,
             stdout=output,
             stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What the system says about processes, threads and descriptors: the witness of what a run has left behind."""
+"""What the system says about processes, threads and descriptors: the witness of what is left behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ignore_present_processes() -> None:
 
 
 def children() -> set[int]:
-    """All living processes that this one, or a helper of it, has started in this test; without the helpers."""
+    """All living processes that this one or a helper of it has started in this test, but for helpers."""
     return descendants(os.getpid()) - _known
 
 
@@ -91,7 +91,7 @@ def _stat(pid: int) -> list[str]:
 
 def _is_helper(pid: int) -> bool:
     command = _command_of(pid)
-    # A worker of a fork server is a fork of it, and has its command line: only the server leads to this process.
+    # A worker of a fork server is a fork of it, and has its command line; its parent's tells them apart.
     if HELPERS[0] in command:
         return True
     fields = _stat(pid)

@@ -122,9 +122,12 @@ def leave_with_close(stage: Any) -> None:
 
 
 def leave_with_an_error(stage: Any) -> None:
-    with pytest.raises(ZeroDivisionError):
-        for x in itertools.islice(stage, 2):
-            1 / x - 1 / x / 0
+    def consume() -> None:
+        for _ in stage:
+            raise LookupError("the consumer's own")
+
+    with pytest.raises(LookupError, match="the consumer's own"):
+        consume()
 
 
 def leave_with_del(stage: Any) -> None:

@@ -157,6 +157,19 @@ def test_the_end_of_the_outer_run_ends_the_inner_ones(fork: None, tmp_path: Any)
     wait_until(lambda: children() == set(), "the inner workers have ended")
 
 
+def test_a_worker_may_leave_with_a_live_iterator(fork: None) -> None:
+    """Its process must not wait for workers of its own that nobody tells to end."""
+    kept = []
+
+    def keep(x: int) -> int:
+        elements = iter(pr.map(same, itertools.count(), maxsize=1))
+        kept.append(elements)
+        return next(elements)
+
+    assert list(pr.map(keep, range(3))) == [0, 0, 0]
+    assert children() == set()
+
+
 def test_many_runs_at_once_in_threads(fork: None) -> None:
     got: list[int] = []
 

@@ -137,7 +137,7 @@ def taken_when_all_wait(source: Counted) -> int:
 
 
 def most_taken(stages: int, maxsize: int) -> int:
-    """Bounds, workers and the source's own hand, up to and with the queue of the consumer, who has had one."""
+    """What fits in all queues, one in the hand of each worker and of the source, and one that was taken."""
     return 1 + maxsize * (stages + 1) + stages + 1
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGKILL and the interpreter's exit: what a user of a terminal, or a supervisor of services, sees."""
+"""Ctrl-C, SIGTERM, SIGKILL and the interpreter's exit: what is seen from outside."""
 
 from __future__ import annotations
 
@@ -171,7 +171,8 @@ before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SI
 try:
     list({text})
 except KeyboardInterrupt:
-    say("interrupted", multiprocessing.active_children(), [t for t in threading.enumerate() if "pypeln" in t.name])
+    threads = [thread.name for thread in threading.enumerate() if "pypeln" in thread.name]
+    say("interrupted", multiprocessing.active_children(), threads)
 assert before == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGIO)]
 assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 say(sorted(pr.map(same, range(3))))
@@ -248,7 +249,7 @@ def test_workers_die_with_a_parent_that_is_killed(busy: str, method: str, tmp_pa
 def f(x):
     say(os.getpid())
     {BUSY[busy]}
-""".replace("\n    ", "\n    ")
+"""
     body += "\nlist(pr.map(f, range(10), workers=3, maxsize=1))"
     shared = set(Path("/dev/shm").iterdir())
     with program(tmp_path, body, method) as running:
@@ -286,7 +287,7 @@ time.sleep(1000)
 
 
 def test_two_runs_and_a_child_of_the_user_do_not_keep_each_others_workers(tmp_path: Path) -> None:
-    """Each fork inherits the descriptors of its parent, also those by which workers of other runs notice its end."""
+    """A fork inherits what its parent has open, also that by which workers of other runs notice its end."""
     body = """
 def f(x):
     say(os.getpid())

@@ -176,7 +176,7 @@ def test_a_function_that_cannot_be_pickled_is_refused(start_method: str) -> None
 
 
 def test_a_main_module_that_starts_pipelines_when_it_is_imported(tmp_path: Path) -> None:
-    """The well-known mistake under spawn ends with the explanation that multiprocessing has for it, not in a fork bomb."""
+    """The well-known mistake under spawn ends with what multiprocessing says of it, not with a fork bomb."""
     text = """
         import multiprocessing
         from pypeln import pr

@@ -1,4 +1,4 @@
-"""`timeout`: the element that takes too long is dropped, the others are not; nothing else is taken for a time-out."""
+"""`timeout`: the element that takes too long is dropped, no other one, and nothing else counts as one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be pickled, or not be unpickled, is an error that names stage and element; never a silent loss."""
+"""What cannot be pickled or unpickled is an error that names stage and element; never a silent loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker process that dies, wherever it is at that moment, is an error that says who and how; never a hang."""
+"""A worker process that dies, wherever it is just then, is an error that says who and how; never a hang."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_it_is_noticed_while_it_waits_for_room(fork: None, tmp_path: Path) -> No
 
 
 def test_a_stopped_worker_is_not_taken_for_dead(fork: None) -> None:
-    """A stopped process may go on and write: nothing may be given to others before the kernel says it is dead."""
+    """A stopped process may go on and write: nothing of its may be given to others while it can."""
 
     def stop_at(x: int) -> tuple[int, int]:
         if x == DEADLY:
@@ -262,7 +262,7 @@ def test_all_workers_may_die_at_once(fork: None) -> None:
 
 
 def test_a_grandchild_that_outlives_the_worker_hides_nothing(fork: None, tmp_path: Path) -> None:
-    """It inherits the worker's pipes, so that their ends stay open; the kernel's word on the process does not."""
+    """It inherits the worker's pipes, so that their ends stay open; only the kernel says that it is dead."""
     orphan = tmp_path / "pid"
 
     def die_leaving_a_child(x: int) -> int:

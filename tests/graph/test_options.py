@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+
 from pypeln import io, pr, sync, th
 
 FRONT_ENDS = [pr, th, io, sync]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pypeln as pl
 import pytest
+
+import pypeln as pl
 from pypeln import io, pr, sync, th
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import pypeln as pl
 import pytest
+
+import pypeln as pl
 from pypeln import io, pr, sync, th
 from pypeln.graph.planner import planned
 from pypeln.run.plan import Edge, Plan, PlannedStage, WorkerKind

@@ -6,8 +6,9 @@ import functools
 import pickle
 from typing import Any
 
-import pypeln as pl
 import pytest
+
+import pypeln as pl
 from pypeln import io, pr, sync, th
 
 

@@ -6,8 +6,9 @@ import importlib
 import inspect
 from typing import Any
 
-import pypeln as pl
 import pytest
+
+import pypeln as pl
 from pypeln import io, pr, process, sync, task, th, thread
 from pypeln.run.plan import Emission
 

@@ -9,10 +9,11 @@ import pkgutil
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 import pypeln
 import pypeln.graph
 import pypeln.operators
-import pytest
 from pypeln import io, pr, sync, th
 
 MODULES = [

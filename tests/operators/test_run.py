@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from pypeln import io, pr, sync, th
 
 FRONT_ENDS = [pr, th, io, sync]

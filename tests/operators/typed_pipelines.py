@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
+from typing_extensions import assert_type
+
 import pypeln as pl
 from pypeln import io, pr, sync, th
-from typing_extensions import assert_type
 
 
 def size(x: str) -> int:

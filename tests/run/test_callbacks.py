@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from pypeln.run.callbacks import StageStatus, WorkerInfo, finish, finish_async, prepare, prepare_async
 from pypeln.run.plan import Emission, Operator, PlannedStage, WorkerKind
 

@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pypeln as pl
 import pytest
+
+import pypeln as pl
 from pypeln import sync, th
 from pypeln.graph.planner import planned
 from pypeln.run.inline_host import execute, execute_trailing
