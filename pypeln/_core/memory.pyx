@@ -13,12 +13,17 @@ from libc.stdlib cimport calloc, free
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_CORRUPT, PP_NOMEM, PP_OK, PP_OUT_SHIFT, load32, load64, pp_a64, pp_cas64, pp_lease,
-    pp_now_ns, pp_segment_close, pp_segment_create, pp_segment_open, pp_segment_reserve, pp_spot_arm,
-    pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance, pp_window_wait, store32, store64,
+    PP_ABORTED, PP_CORRUPT, PP_FATE_DROP, PP_FATE_RETRY, PP_FINISHED, PP_NOMEM, PP_OK, PP_OUT_SHIFT,
+    load32, load64, pp_a64, pp_cas64, pp_lease, pp_now_ns, pp_segment_close, pp_segment_create,
+    pp_segment_open, pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window, pp_window_admits,
+    pp_window_advance, pp_window_wait, store32, store64,
 )
 
 import os
+
+# What becomes of the element in a dead worker's lease: `Ledger.set_fate`.
+DROP = PP_FATE_DROP
+RETRY = PP_FATE_RETRY
 
 
 class RunAborted(BaseException):
@@ -151,6 +156,14 @@ cdef class Ledger:
     def state(self, Py_ssize_t worker) -> int:
         """0 starting, 1 waiting, 2 working, 3 finished."""
         return load32(&self.at(worker).state)
+
+    def finish(self, Py_ssize_t worker):
+        """The worker has done all its elements."""
+        store32(&self.at(worker).state, PP_FINISHED)
+
+    def active(self, places) -> int:
+        """How many of the workers in these places have not finished."""
+        return sum(load32(&self.at(place).state) != PP_FINISHED for place in places)
 
     def set_state(self, Py_ssize_t worker, int state):
         store32(&self.at(worker).state, state)

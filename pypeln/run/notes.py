@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from pypeln._core.shared import ElementTooLarge
+from pypeln.errors import EncodeError
+
 
 def note_place(error: BaseException, stage_name: str, index: tuple[int, ...] | None = None) -> None:
     """Adds a note that tracebacks show; before Python 3.11 it is kept in the same attribute, and not shown.
@@ -15,3 +20,20 @@ def note_place(error: BaseException, stage_name: str, index: tuple[int, ...] | N
     notes = list(getattr(error, "__notes__", ()))
     if note not in notes:
         error.__notes__ = [*notes, note]  # type: ignore[attr-defined,unused-ignore]
+
+
+def unsendable(stage_name: str) -> Callable[[Exception, tuple[int, ...]], Exception]:
+    """What to raise when an element cannot be put: an error that names stage and element."""
+
+    def wrap(error: Exception, index: tuple[int, ...]) -> Exception:
+        where = f"stage {stage_name} cannot send element {index} to another process"
+        if isinstance(error, MemoryError):
+            return MemoryError(f"{where}: {error}")
+        if isinstance(error, ElementTooLarge):
+            return EncodeError(f"{where}: {error}")
+        return EncodeError(
+            f"{where}: {type(error).__name__}: {error}. Return something that pickle can handle, or use "
+            "threads for the stage that takes it"
+        )
+
+    return wrap

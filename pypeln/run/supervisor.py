@@ -15,6 +15,7 @@ import time
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
+from pypeln._core.memory import DROP, RETRY
 from pypeln.errors import WorkerDied
 from pypeln.run.private_fds import close_private, own_privately
 from pypeln.run.process_start import ctrl_c_held_back, start_process
@@ -37,9 +38,6 @@ FOREIGN_REAP_S = 0.1
 # Time-outs are looked at this often at least, while f is running somewhere where they matter.
 CLOSEST_LOOK_S = 0.005
 FARTHEST_LOOK_S = 0.05
-
-# What becomes of the element in a dead worker's lease (src_c/lease.h).
-DROP, RETRY = 1, 2
 
 
 class WorkerProcess:

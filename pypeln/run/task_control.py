@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pypeln._core.memory import Window
 from pypeln._core.queue import InPort
 from pypeln.element import Element
+from pypeln.run.notes import unsendable
 from pypeln.run.order import Ordering
 from pypeln.run.plan import PlannedStage
 from pypeln.run.task_host import StagePorts, TaskHost
-from pypeln.run.worker_process import FINISHED, unsendable
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import (
     CLOSED_ENTRY,
@@ -116,7 +116,7 @@ class TaskRun:
         return self._run.source_iterator(stage)
 
     def finished(self, stage: PlannedStage) -> None:
-        self._run.wiring.ledger.set_state(self._run.wiring.first[stage.id], FINISHED)
+        self._run.wiring.ledger.finish(self._run.wiring.first[stage.id])
 
     # What the run asks.
 

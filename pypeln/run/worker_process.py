@@ -15,18 +15,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger, RunAborted, Segment, Window
 from pypeln._core.queue import InPort, OutPort
-from pypeln._core.shared import ElementTooLarge
 from pypeln._core.worker import Outlets, Worker, feed
 from pypeln.element import Element
-from pypeln.errors import EncodeError
 from pypeln.run.callbacks import WorkerInfo, finish, prepare
-from pypeln.run.notes import note_place
+from pypeln.run.notes import note_place, unsendable
 from pypeln.run.numbering import close_generator
 from pypeln.run.order import Ordering, reorder_stage
 from pypeln.run.plan import PlannedStage
@@ -34,8 +31,6 @@ from pypeln.run.reports import ReportWriter
 from pypeln.run.wiring import WindowPlan
 from pypeln.transport.bells import ring_fd
 from pypeln.transport.shared_memory import SharedQueue
-
-FINISHED = 3  # a worker's state in the ledger
 
 
 @dataclasses.dataclass
@@ -128,6 +123,9 @@ def main(job: ProcessJob) -> None:
     """The whole life of a worker process."""
     die_with_parent(job.alive_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if callable(signal.getsignal(signal.SIGTERM)):
+        # A handler that a fork inherits is for the program to clean up after itself, which a worker is not.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see process_start.ctrl_c_held_back
     leave = _Leave()
@@ -235,35 +233,13 @@ class Desk:
             )
             self._worker.run()
             self._worker = None
-        self.ledger.set_state(job.number, FINISHED)
-        finish(stage, info, injection, lambda: active_workers(self.ledger, job.colleagues))
+        self.ledger.finish(job.number)
+        finish(stage, info, injection, lambda: self.ledger.active(job.colleagues))
         self.outlets.close()
 
     def index(self) -> tuple[int, ...] | None:
         """element_index of the element in hand."""
         return None if self._worker is None else self._worker.index
-
-
-def active_workers(ledger: Ledger, places: range) -> int:
-    """How many of the workers in these places of the ledger have not finished."""
-    return sum(ledger.state(place) != FINISHED for place in places)
-
-
-def unsendable(stage_name: str) -> Callable[[Exception, tuple[int, ...]], Exception]:
-    """What to raise when an element cannot be put: an error that names stage and element."""
-
-    def wrap(error: Exception, index: tuple[int, ...]) -> Exception:
-        where = f"stage {stage_name} cannot send element {index} to another process"
-        if isinstance(error, MemoryError):
-            return MemoryError(f"{where}: {error}")
-        if isinstance(error, ElementTooLarge):
-            return EncodeError(f"{where}: {error}")
-        return EncodeError(
-            f"{where}: {type(error).__name__}: {error}. Return something that pickle can handle, or use "
-            "threads for the stage that takes it"
-        )
-
-    return wrap
 
 
 def die_with_parent(alive_fd: int) -> None:

@@ -12,11 +12,10 @@ from pypeln._core.worker import Outlets, Worker, feed
 from pypeln.element import Element
 from pypeln.errors import PipelineError
 from pypeln.run.callbacks import WorkerInfo, finish, prepare
-from pypeln.run.notes import note_place
+from pypeln.run.notes import note_place, unsendable
 from pypeln.run.numbering import close_generator
 from pypeln.run.order import Ordering, reorder_stage
 from pypeln.run.plan import PlannedStage
-from pypeln.run.worker_process import FINISHED, active_workers, unsendable
 
 if TYPE_CHECKING:
     from pypeln.run.run import Run
@@ -114,10 +113,10 @@ class WorkerThread:
             )
             self._loop.run()
             self._loop = None
-        wiring.ledger.set_state(self.number, FINISHED)
+        wiring.ledger.finish(self.number)
         first = wiring.first[stage.id]
         places = range(first, first + stage.workers)
-        finish(stage, info, injection, lambda: active_workers(wiring.ledger, places))
+        finish(stage, info, injection, lambda: wiring.ledger.active(places))
         outlets.close()
 
 

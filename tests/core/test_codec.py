@@ -125,7 +125,8 @@ def test_other_types_keep_their_type(value):
     back = decode(payload)
     assert back == value
     assert type(back) is type(value)
-    assert repr(back) == repr(value)
+    # The order in which a set shows its elements is not part of its value.
+    assert isinstance(value, (set, frozenset)) or repr(back) == repr(value)
 
 
 def test_a_shared_list_stays_one_list():
