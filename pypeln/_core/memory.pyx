@@ -13,7 +13,7 @@ from libc.stdlib cimport calloc, free
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_CORRUPT, PP_FATE_DROP, PP_FATE_RETRY, PP_FINISHED, PP_NOMEM, PP_OK, PP_OUT_SHIFT,
+    PP_ABORTED, PP_CORRUPT, PP_FATE_DROP, PP_FATE_RETRY, PP_FINISHED, PP_NOMEM, PP_OK,
     load32, load64, pp_a64, pp_cas64, pp_lease, pp_now_ns, pp_segment_close, pp_segment_create,
     pp_segment_open, pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window, pp_window_admits,
     pp_window_advance, pp_window_wait, store32, store64,
@@ -181,10 +181,6 @@ cdef class Ledger:
     def has_element(self, Py_ssize_t worker) -> bool:
         """Whether the worker has taken an element that it has not answered for."""
         return load64(&self.at(worker).in_hand) != 0
-
-    def emitted_of_element(self, Py_ssize_t worker) -> int:
-        """How many outputs of the element in hand are out."""
-        return load64(&self.at(worker).out) >> PP_OUT_SHIFT
 
     def publishing_to(self, Py_ssize_t worker) -> int:
         """Which of its outlets the worker was publishing to last."""

@@ -15,7 +15,7 @@ from pypeln._core.c cimport (
     PP_ABORTED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE, PP_MAX_DEPTH,
     PP_OK, PP_TOOBIG, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open,
     pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage,
-    pp_descriptor, pp_head, pp_lease, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open,
+    pp_descriptor, pp_head, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open,
     pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for,
     pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_wake_all,
     pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block, store64,
@@ -121,18 +121,6 @@ cdef class SharedRing:
         if pp_arena_open(&arena, &self.arena_segment.segment, owner) == PP_OK:
             pp_arena_repair(&arena, owner)
         return mended
-
-    def release_leased(self, Ledger ledger, Py_ssize_t worker, uint32_t owner):
-        """End a dead worker's lease on an element of this ring that nobody will take up again."""
-        cdef pp_lease *lease = ledger.at(worker)
-        cdef pp_arena arena
-        if load64(&lease.in_hand) == 0:
-            return
-        store64(&lease.in_hand, 0)
-        if lease.element.head.kind & ~PP_END == PP_BLOCK:
-            if pp_arena_open(&arena, &self.arena_segment.segment, owner) == PP_OK:
-                pp_arena_release(&arena, lease.element.body.block)
-        pp_ring_wake_all(self.ring, -1)
 
     def usage(self) -> dict:
         """Figures of its arena, in bytes and blocks. A walk over all blocks."""

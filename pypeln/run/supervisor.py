@@ -191,10 +191,6 @@ class Supervisor:
         self._end_all()  # those that nobody watched, because the thread could not be started
         self._free()
 
-    def pids(self) -> list[int]:
-        """Process ids of the workers that are there."""
-        return [each.process.pid for each in self._workers if each.process is not None and each.process.pid]
-
     def _free(self) -> None:
         with self._lock:
             if self._freed:

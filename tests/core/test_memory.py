@@ -98,7 +98,6 @@ class TestLedger:
         assert ledger.busy_s(0) == 0.0
         assert ledger.started_ns(0) == 0
         assert not ledger.has_element(0)
-        assert ledger.emitted_of_element(0) == 0
 
     def test_it_may_not_reach_beyond_its_segment(self) -> None:
         with pytest.raises(CorruptMemory):

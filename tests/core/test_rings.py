@@ -374,7 +374,7 @@ class TestShared:
         successor = SharedIn(ring, 2, ledger, 0)
         assert successor.resume()
         assert successor.index == (4, 2)
-        ring.release_leased(ledger, 0, 2)
+        successor.done()
         assert not SharedIn(ring, 2, ledger, 0).resume()
 
     def test_other_processes_put_and_take(self) -> None:
