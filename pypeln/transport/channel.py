@@ -30,6 +30,12 @@ T = TypeVar("T")
 
 INDEX = (0,)  # elements of these queues come from nowhere in particular
 
+# Places with maxsize=0. Between stages 8192 do, because somebody always takes; into these queues a program may
+# put all that it has before anybody does. Address space for references, but memory in a segment, whose pages
+# are reserved.
+UNBOUNDED = 1 << 20
+UNBOUNDED_SHARED = 1 << 17
+
 # How often a waiting consumer looks whether somebody died with a slot in hand, or its run was aborted.
 LOOK_S = 0.1
 
@@ -196,7 +202,7 @@ class ThreadQueue(_Queue[T]):
     """A queue between threads that pipelines can have as a source: put from any thread, close, iterate.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 8192).
+        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 1,048,576).
         total_sources: How many will close it.
 
     Example:
@@ -211,7 +217,7 @@ class ThreadQueue(_Queue[T]):
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
-        self._queue = InProcessQueue(maxsize, total_sources)
+        self._queue = InProcessQueue(maxsize or UNBOUNDED, total_sources)
         self._lock = threading.Lock()
         self._closed = 0
 
@@ -239,8 +245,8 @@ class ProcessQueue(_Queue[T]):
     an element it cannot travel.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 8192, and no more
-            than its byte budget).
+        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 131,072,
+            and no more than its byte budget).
         total_sources: How many will close it.
 
     Example:
@@ -258,7 +264,7 @@ class ProcessQueue(_Queue[T]):
         layout = Layout()
         self._roster_at = layout.add(Roster.nbytes(MOST_PROCESSES))
         self._closers_at = layout.add(Roster.nbytes(total_sources))
-        self._queue = SharedQueue(layout, maxsize, total_sources)
+        self._queue = SharedQueue(layout, maxsize or UNBOUNDED_SHARED, total_sources)
         self._control = Segment(layout.nbytes)
         self._control.reserve(0, layout.nbytes)
         self._queue.create(self._control)
@@ -324,7 +330,7 @@ class TaskQueue(_Queue[T]):
     to one loop, as do those that take.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 8192).
+        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 1,048,576).
         total_sources: How many will close it.
 
     Example:
@@ -342,7 +348,7 @@ class TaskQueue(_Queue[T]):
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
-        self._queue = InProcessQueue(maxsize, total_sources, Bell(), Bell())
+        self._queue = InProcessQueue(maxsize or UNBOUNDED, total_sources, Bell(), Bell())
         self._lock = threading.Lock()
         self._closed = 0
         self._async_in: AsyncInPort | None = None
