@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 INDEX = (0,)  # elements of these queues come from nowhere in particular
 
-# Places with maxsize=0. Between stages 8192 do, because somebody always takes; into these queues a program may
-# put all that it has before anybody does. Address space for references, but memory in a segment, whose pages
-# are reserved.
+# Places with maxsize=0. Between stages 8192 do, because somebody always takes; into these queues a program
+# may put all that it has before anybody does. Address space for references, but memory in a segment, whose
+# pages are reserved.
 UNBOUNDED = 1 << 20
 UNBOUNDED_SHARED = 1 << 17
 
