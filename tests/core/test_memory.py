@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -185,3 +187,21 @@ class TestRoster:
     def test_it_may_not_reach_beyond_its_segment(self) -> None:
         with pytest.raises(CorruptMemory):
             Roster(1000, Segment(4096), 0)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda it: Ledger(1, it, 0), lambda it: Window(4, it, 128)], ids=["ledger", "window"]
+)
+def test_the_collector_may_clear_the_segment_before_what_lies_in_it(
+    make: Callable[[Segment], object],
+) -> None:
+    """In a cycle the reference to the segment goes first: what lies there is not to be freed as heap."""
+
+    class Cycle:
+        pass
+
+    for _ in range(100):
+        cycle = Cycle()
+        cycle.itself, cycle.part = cycle, make(Segment(4096))  # type: ignore[attr-defined]
+        del cycle
+    gc.collect()

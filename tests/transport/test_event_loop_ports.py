@@ -239,3 +239,18 @@ def test_listeners_of_one_bell_come_and_go(bells: tuple[Bell, Bell]) -> None:
         assert len(heard) == 3
 
     asyncio.run(main())
+
+
+def test_who_waits_learns_of_the_end_from_who_found_it(bells: tuple[Bell, Bell]) -> None:
+    """The one who takes the end stops listening for all: who waits for the bell must not be left behind."""
+    queue = InProcessQueue(4, 1, *bells)
+    inlet = AsyncInPort(queue.inlet(1))
+
+    async def main() -> None:
+        waiting = asyncio.ensure_future(inlet.take())
+        await asyncio.sleep(0)  # it is in line now
+        queue.ring.close_for(0)  # the bell has rung, and the loop has not come round to hear it
+        assert inlet.take_nowait() is CLOSED_ENTRY
+        assert await waiting is CLOSED_ENTRY
+
+    asyncio.run(main())
