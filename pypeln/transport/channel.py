@@ -167,20 +167,26 @@ class _Queue(Generic[T]):
             raise ValueError("the queue is closed: every source has said that it is done")
 
     def _in_port(self) -> InPort:
-        port = getattr(self._ports, "inlet", None)
-        if port is None or self._ports.pid != os.getpid():
-            port = self._ports.inlet = self._open_inlet()
-            self._ports.outlet = None
-            self._ports.pid = os.getpid()
+        ports = self._own_ports()
+        if ports.inlet is None:
+            ports.inlet = self._open_inlet()
+        port: InPort = ports.inlet
         return port
 
     def _out_port(self) -> OutPort:
-        port = getattr(self._ports, "outlet", None)
-        if port is None or self._ports.pid != os.getpid():
-            port = self._ports.outlet = self._open_outlet()
-            self._ports.inlet = None
-            self._ports.pid = os.getpid()
+        ports = self._own_ports()
+        if ports.outlet is None:
+            ports.outlet = self._open_outlet()
+        port: OutPort = ports.outlet
         return port
+
+    def _own_ports(self) -> threading.local:
+        """This thread's ports; a forked copy of the process must not use those of the original."""
+        ports = self._ports
+        if getattr(ports, "pid", None) != os.getpid():
+            ports.inlet = ports.outlet = None
+            ports.pid = os.getpid()
+        return ports
 
     def _look_around(self) -> None:
         """Something may be wrong: nothing came for a while."""
