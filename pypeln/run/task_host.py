@@ -125,8 +125,10 @@ class StageInHost:
             await callbacks.finish_async(self.plan, info, injection, lambda: 0)
             for outlet, _ in self.outlets:
                 outlet.close()
-        except (RunAborted, GeneratorExit):
+        except GeneratorExit:
             raise
+        except RunAborted:
+            pass  # ends here: a Task keeps the traceback of what it raised, whose frames have the Task
         except BaseException as error:
             self.host.fail(error, self.plan, None)
 
@@ -271,11 +273,8 @@ class TaskHost:
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            error = task.exception()  # also keeps asyncio from logging RunAborted as never retrieved
-            if isinstance(error, RunAborted):
-                # Its frames have the task, which has it: they would keep the queues.
-                error.__traceback__ = None
-            elif error is not None:
+            error = task.exception()
+            if error is not None:
                 self.run.fail(error, self.stages[0], None)
                 self._abort()
         if not self._tasks and self._ended is not None and not self._ended.done():

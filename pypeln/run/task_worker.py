@@ -256,8 +256,10 @@ class Workers:
                     turn.until = perf_counter() + self._quantum_s
                 elif perf_counter() >= turn.until:
                     await turn.give_way(me, self._quantum_s)
-        except (RunAborted, GeneratorExit):
+        except GeneratorExit:
             raise
+        except RunAborted:
+            pass  # ends here: a Task keeps the traceback of what it raised, whose frames have the Task
         except BaseException as error:
             if index is not None and not stage.host.aborting:
                 counters.failed += 1
@@ -296,8 +298,10 @@ class Workers:
             if ordering is not None:
                 for released in ordering.close():
                     await self._send_released(*released)
-        except (RunAborted, GeneratorExit):
+        except GeneratorExit:
             raise
+        except RunAborted:
+            pass  # ends here: a Task keeps the traceback of what it raised, whose frames have the Task
         except BaseException as error:
             if index is not None and not stage.host.aborting:
                 counters.failed += 1
