@@ -11,6 +11,7 @@ from pypeln import io, pr, process, sync, task, th, thread
 from pypeln._version import __version__
 from pypeln.element import Element
 from pypeln.errors import EncodeError, ForkedRunError, PipelineError, RemoteError, WorkerDied
+from pypeln.failure import Failure
 from pypeln.graph.partial import Partial
 from pypeln.graph.stage import IoStage, Stage
 
@@ -21,6 +22,7 @@ __all__ = [
     "BaseStage",
     "Element",
     "EncodeError",
+    "Failure",
     "ForkedRunError",
     "IoStage",
     "Partial",

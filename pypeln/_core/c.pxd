@@ -53,7 +53,8 @@ cdef extern from "park.h" nogil:
 
 cdef extern from "lease.h" nogil:
     enum: PP_STARTING, PP_WAITING, PP_WORKING, PP_FINISHED
-    enum: PP_FATE_NONE, PP_FATE_DROP, PP_FATE_RETRY
+    enum: PP_FATE_NONE, PP_FATE_RETRY, PP_FATE_TIMED_OUT, PP_FATE_LOST
+    enum: PP_EMITTED, PP_FILTERED, PP_FAILED, PP_TIMED_OUT, PP_LOST
     enum: PP_OUT_SHIFT
     ctypedef struct pp_lease:
         pp_a64 in_hand "in"
@@ -62,15 +63,22 @@ cdef extern from "lease.h" nogil:
         pp_a64 started_ns
         pp_a32 state
         pp_a32 fate
+        pp_a64 begun
+        pp_a64 intent
+        pp_a64 sent_before
         pp_slot element
         pp_a64 taken
-        pp_a64 emitted
-        pp_a64 filtered
-        pp_a64 failed
-        pp_a64 timed_out
-        pp_a64 lost
+        pp_a64 outcomes[5]
         pp_a64 sent
+        pp_a64 retried
+        pp_a64 puts
         pp_a64 restarts
+    void pp_lease_decide(pp_lease *lease, uint32_t outcome, uint64_t puts, uint64_t sent_now) noexcept
+    void pp_lease_apply(pp_lease *lease) noexcept
+    uint64_t pp_lease_noted(const pp_lease *lease, const pp_a64 *word) noexcept
+    void pp_lease_note(pp_lease *lease, pp_a64 *word, uint64_t value) noexcept
+    bint pp_lease_undecided(const pp_lease *lease) noexcept
+    void pp_lease_settle(pp_lease *lease) noexcept
 
 cdef extern from "ring.h" nogil:
     enum: PP_OWNER_MAX

@@ -13,8 +13,10 @@ from libc.stdlib cimport calloc, free
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_CORRUPT, PP_FATE_DROP, PP_FATE_RETRY, PP_FINISHED, PP_NOMEM, PP_OK,
-    load32, load64, pp_a64, pp_cas64, pp_lease, pp_now_ns, pp_segment_close, pp_segment_create,
+    PP_ABORTED, PP_CORRUPT, PP_EMITTED, PP_END, PP_FATE_LOST, PP_FATE_RETRY,
+    PP_FATE_TIMED_OUT, PP_FINISHED, PP_LOST, PP_NOMEM, PP_OK, PP_OUT_SHIFT, PP_STARTING,
+    load32, load64, pp_a64, pp_cas64, pp_lease, pp_lease_apply, pp_lease_decide,
+    pp_lease_note, pp_lease_noted, pp_lease_settle, pp_lease_undecided, pp_now_ns, pp_segment_close, pp_segment_create,
     pp_segment_open, pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window, pp_window_admits,
     pp_window_advance, pp_window_wait, store32, store64,
 )
@@ -22,8 +24,9 @@ from pypeln._core.c cimport (
 import os
 
 # What becomes of the element in a dead worker's lease: `Ledger.set_fate`.
-DROP = PP_FATE_DROP
 RETRY = PP_FATE_RETRY
+TIMED_OUT = PP_FATE_TIMED_OUT
+LOST = PP_FATE_LOST
 
 
 class RunAborted(BaseException):
@@ -85,6 +88,26 @@ cdef class Segment:
         pp_segment_close(&self.segment)
 
 
+COUNTS = (
+    "taken", "emitted", "filtered", "failed", "timed_out", "lost", "sent", "retried", "restarts",
+)
+
+
+cdef pp_a64 *counter_of(pp_lease *lease, str name) except NULL:
+    if name == "taken":
+        return &lease.taken
+    if name == "sent":
+        return &lease.sent
+    if name == "retried":
+        return &lease.retried
+    if name == "restarts":
+        return &lease.restarts
+    # The outcomes, in their order.
+    if name not in COUNTS:
+        raise KeyError(name)
+    return &lease.outcomes[<Py_ssize_t>COUNTS.index(name) - 1]
+
+
 cdef class Ledger:
     """The leases of a run's workers.
 
@@ -118,40 +141,14 @@ cdef class Ledger:
         return &self.leases[worker]
 
     def counts(self, Py_ssize_t worker) -> dict:
-        """How this worker's elements have ended so far."""
+        """How this worker's elements have ended so far: a value for each of COUNTS."""
         cdef pp_lease *lease = self.at(worker)
-        return {
-            "taken": load64(&lease.taken),
-            "emitted": load64(&lease.emitted),
-            "filtered": load64(&lease.filtered),
-            "failed": load64(&lease.failed),
-            "timed_out": load64(&lease.timed_out),
-            "lost": load64(&lease.lost),
-            "sent": load64(&lease.sent),
-            "restarts": load64(&lease.restarts),
-        }
+        return {name: load64(counter_of(lease, name)) for name in COUNTS}
 
     def add(self, Py_ssize_t worker, str name, uint64_t count=1):
         """Count, on behalf of a worker that is not native or not alive."""
-        cdef pp_lease *lease = self.at(worker)
-        if name == "taken":
-            store64(&lease.taken, load64(&lease.taken) + count)
-        elif name == "emitted":
-            store64(&lease.emitted, load64(&lease.emitted) + count)
-        elif name == "filtered":
-            store64(&lease.filtered, load64(&lease.filtered) + count)
-        elif name == "failed":
-            store64(&lease.failed, load64(&lease.failed) + count)
-        elif name == "timed_out":
-            store64(&lease.timed_out, load64(&lease.timed_out) + count)
-        elif name == "lost":
-            store64(&lease.lost, load64(&lease.lost) + count)
-        elif name == "sent":
-            store64(&lease.sent, load64(&lease.sent) + count)
-        elif name == "restarts":
-            store64(&lease.restarts, load64(&lease.restarts) + count)
-        else:
-            raise KeyError(name)
+        cdef pp_a64 *counter = counter_of(self.at(worker), name)
+        store64(counter, load64(counter) + count)
 
     def state(self, Py_ssize_t worker) -> int:
         """0 starting, 1 waiting, 2 working, 3 finished."""
@@ -174,13 +171,50 @@ cdef class Ledger:
         cdef uint64_t now = pp_now_ns()
         return 0.0 if started == 0 or now < started else (now - started) * 1e-9
 
-    def stop_clock(self, Py_ssize_t worker):
-        """f is not running any more: its worker is dead."""
-        store64(&self.at(worker).started_ns, 0)
+    def settle(self, Py_ssize_t worker):
+        """After a death, when the rings are mended: finish the counting that it cut short."""
+        cdef pp_lease *lease = self.at(worker)
+        pp_lease_settle(lease)
+        store64(&lease.started_ns, 0)
+        store32(&lease.state, PP_STARTING)
 
     def has_element(self, Py_ssize_t worker) -> bool:
-        """Whether the worker has taken an element that it has not answered for."""
-        return load64(&self.at(worker).in_hand) != 0
+        """Whether the worker has an element in hand whose end is not decided."""
+        cdef pp_lease *lease = self.at(worker)
+        return pp_lease_undecided(lease) and not lease.element.head.kind & PP_END
+
+    def tries(self, Py_ssize_t worker) -> int:
+        """How often f was begun with the element in hand."""
+        cdef pp_lease *lease = self.at(worker)
+        return pp_lease_noted(lease, &lease.begun)
+
+    def note_try(self, Py_ssize_t worker, uint64_t tries):
+        """Say how often f was begun with the element in hand."""
+        cdef pp_lease *lease = self.at(worker)
+        pp_lease_note(lease, &lease.begun, tries)
+
+    def answered(self, Py_ssize_t worker) -> int:
+        """How many elements have ended in this place."""
+        cdef pp_lease *lease = self.at(worker)
+        cdef int outcome
+        cdef uint64_t ended = 0
+        for outcome in range(PP_EMITTED, PP_LOST + 1):
+            ended += load64(&lease.outcomes[outcome])
+        return ended
+
+    def lose_rest(self, Py_ssize_t worker):
+        """A worker died that takes many elements before it answers for any: what it had is lost."""
+        cdef pp_lease *lease = self.at(worker)
+        cdef uint64_t answered = self.answered(worker)
+        cdef uint64_t taken = load64(&lease.taken)
+        if taken > answered:
+            store64(&lease.outcomes[PP_LOST], load64(&lease.outcomes[PP_LOST]) + taken - answered)
+
+    def end_element(self, Py_ssize_t worker, int outcome):
+        """Decide and count the end of the element in a dead worker's hand."""
+        cdef pp_lease *lease = self.at(worker)
+        pp_lease_decide(lease, outcome, load64(&lease.out) >> PP_OUT_SHIFT, load64(&lease.sent))
+        pp_lease_apply(lease)
 
     def publishing_to(self, Py_ssize_t worker) -> int:
         """Which of its outlets the worker was publishing to last."""

@@ -16,11 +16,13 @@ cdef class InPort:
     cdef readonly uint64_t count
     cdef int bell
     cdef bint foreign
+    cdef bint opening  # a value is being decoded: what is raised now is not the worker's fault
     cdef object fetch(self)
     cdef object get(self)
     cdef int pause(self, uint64_t timeout_ns) except -1
     cpdef bint resume(self) except -1
     cdef object leased(self)
+    cdef bint holds_end(self) noexcept
     cpdef done(self)
 
 

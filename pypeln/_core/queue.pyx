@@ -13,7 +13,7 @@ from libc.stdint cimport uint64_t
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_now_ns, pp_push_close,
+    PP_ABORTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_now_ns, pp_push_close,
     pp_ring_count, pp_ring_closed, pp_spot_arm, pp_wait_pop, pp_wait_push,
 )
 
@@ -125,6 +125,10 @@ cdef class InPort:
     cdef object leased(self):
         """After resume: the element itself."""
         raise NotImplementedError
+
+    cdef bint holds_end(self) noexcept:
+        """After resume: whether it is an END mark."""
+        return self.head.kind & PP_END != 0
 
     cpdef done(self):
         """Answer for the element in hand. The next take does it too."""

@@ -190,7 +190,9 @@ cdef class SharedIn(InPort):
     cdef object open_slot(self, pp_slot *slot):
         cdef uint64_t nbytes
         cdef const unsigned char *data = self.locate(slot, &nbytes)
+        self.opening = True
         cdef object value = decode(data, nbytes)
+        self.opening = False
         if self.head.kind & PP_END:
             self.count = value
             return END

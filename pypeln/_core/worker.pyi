@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger, Window
@@ -21,6 +21,15 @@ class Outlets:
     def put_end(self, index: tuple[int, ...], lane: int, count: int) -> None: ...
     def close(self) -> None: ...
 
+class Recovery(Protocol):
+    retries: int
+    counts_tries: bool
+    def answer(self, outcome: int) -> int: ...
+    def wait(self, tries: int) -> Any: ...
+    def error(self, outcome: int) -> BaseException: ...
+    def failure(self, error: BaseException, item: Any, index: tuple[int, ...], tries: int) -> Any: ...
+    def replacement(self, error: BaseException, item: Any, index: tuple[int, ...]) -> Any: ...
+
 class Worker:
     def __init__(
         self,
@@ -32,6 +41,7 @@ class Worker:
         outlets: Outlets,
         ledger: Ledger,
         worker: int,
+        recovery: Recovery,
         guard: Guard | None = None,
         timed: bool = False,
     ) -> None: ...

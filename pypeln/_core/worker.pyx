@@ -2,7 +2,8 @@
 """What a worker does all day: take an element, call f, put what comes of it.
 
 One loop for workers that are threads or processes, and one feeder for sources. The rules of emission are
-those of `pypeln.run.plan.Emission`; coroutines follow them in `pypeln.run.task_worker`.
+those of `pypeln.run.plan.Emission`; coroutines follow them in `pypeln.run.task_worker`. What becomes of
+elements that f cannot do is said in `pypeln.run.policy`.
 """
 
 from libc.stdint cimport uint16_t, uint64_t
@@ -10,8 +11,10 @@ from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy
 
 from pypeln._core.c cimport (
-    PP_FATE_NONE, PP_FATE_RETRY, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_WAITING, PP_WORKING, load32,
-    load64, pp_a64, pp_head, pp_lease, pp_now_ns, store32, store64,
+    PP_EMITTED, PP_FAILED, PP_FATE_NONE, PP_FATE_RETRY, PP_FATE_TIMED_OUT, PP_FILTERED, PP_LOST,
+    PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TIMED_OUT, PP_WAITING, PP_WORKING, load32, load64, pp_a64,
+    pp_head, pp_lease, pp_lease_apply, pp_lease_decide, pp_lease_note, pp_lease_noted,
+    pp_lease_undecided, pp_now_ns, store32, store64,
 )
 from pypeln._core.guard cimport Guard
 from pypeln._core.memory cimport Ledger, Window
@@ -20,7 +23,7 @@ from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort, make_index,
 from types import GeneratorType
 
 from pypeln._core.guard import Interrupted
-from pypeln._core.memory import RunAborted
+from pypeln._core.memory import CorruptMemory, RunAborted
 
 cdef enum:
     RESULT = 0
@@ -28,6 +31,12 @@ cdef enum:
     EACH_OF_RESULT = 2
     NOTHING = 3
     INPUT = 4
+
+# What `Recovery.answer` returns: pypeln.run.policy.Answer.
+cdef enum:
+    RAISE = 0
+    SKIP = 1
+    COLLECT = 2
 
 # Counts that are none. SOURCE_END at index (n,): the source had n elements. UNTRACKED: its elements brought
 # indices of their own, so nobody can say which are missing, and `ordered` can only sort them at the end.
@@ -68,7 +77,10 @@ cdef class Outlets:
     cdef readonly bint wants_ends
     cdef object unsendable
     cdef bint sending
-    cdef uint64_t skip  # outputs of the element in hand that a dead predecessor has put already
+    # Of the element in hand: how many puts this try has come to, and how many more are out since earlier
+    # tries, which must not be put again.
+    cdef uint64_t puts
+    cdef uint64_t skip
 
     def __init__(self, list ports, list lanes, list ends, unsendable):
         cdef Py_ssize_t i
@@ -98,6 +110,7 @@ cdef class Outlets:
         for i in range(self.n):
             if self.skip:
                 self.skip -= 1
+                self.puts += 1
                 continue
             port = <OutPort>self.ports[i]
             mine.lane = head.lane + self.lanes[i]
@@ -106,6 +119,7 @@ cdef class Outlets:
                 began = pp_now_ns()
                 port.flush()
                 waited_ns[0] += pp_now_ns() - began
+            self.puts += 1
         self.sending = False
         return 0
 
@@ -128,15 +142,30 @@ cdef class Outlets:
 
     cdef int end_at(self, Py_ssize_t i, const pp_head *head, const uint64_t *extra, uint64_t count) except -1:
         cdef pp_head mine = head[0]
+        if self.skip:
+            self.skip -= 1
+            return 0
         mine.lane += self.lanes[i]
         return (<OutPort>self.ports[i]).send(count, &mine, extra, True)
 
-    cdef int end_published(self, const pp_head *head, const uint64_t *extra, uint64_t published) except -1:
-        """END marks after a death: `published` elements are out, dealt to the outlets in turn."""
+    cdef int end_element(self, const pp_head *head, const uint64_t *extra) except -1:
+        """END marks for the element in hand: its puts were dealt to the outlets in turn."""
         cdef Py_ssize_t i
         for i in range(self.n):
             if self.ends[i]:
-                self.end_at(i, head, extra, (published + self.n - 1 - i) // self.n)
+                self.end_at(i, head, extra, (self.puts + self.n - 1 - i) // self.n)
+        return 0
+
+    cdef int again(self) except -1:
+        """Another try begins: what is out stays out."""
+        self.skip += self.puts
+        self.puts = 0
+        return 0
+
+    cdef int last_try(self) except -1:
+        """No other try follows: what this one did not come to again is out nevertheless."""
+        self.puts += self.skip
+        self.skip = 0
         return 0
 
     def put(self, value, tuple index, uint64_t lane=0):
@@ -174,6 +203,7 @@ cdef class Worker:
         inlet: Where elements come from.
         outlets: Where results go.
         ledger: With worker: this worker's lease and counters.
+        recovery: What to do about elements that f cannot do.
         guard: For threads: lets others interrupt f.
     """
 
@@ -188,13 +218,20 @@ cdef class Worker:
     cdef pp_lease *lease
     cdef Guard guard
     cdef bint timed
+    cdef object recovery
+    cdef uint64_t retries
+    cdef bint counts_tries
+    # Of the element in hand:
+    cdef bint at_work
+    cdef uint64_t tries
     cdef uint64_t children
+    cdef uint64_t sent_before
     cdef pp_head out_head  # of the output being sent
     cdef uint64_t[16] out_extra
 
     def __init__(
         self, int emission, f, dict kwargs, bint wants_index, InPort inlet, Outlets outlets, Ledger ledger,
-        Py_ssize_t worker, Guard guard=None, bint timed=False,
+        Py_ssize_t worker, recovery, Guard guard=None, bint timed=False,
     ):
         self.emission = emission
         self.f = f
@@ -207,6 +244,9 @@ cdef class Worker:
         self.lease = ledger.at(worker)
         self.guard = guard
         self.timed = timed
+        self.recovery = recovery
+        self.retries = recovery.retries
+        self.counts_tries = recovery.counts_tries
 
     @property
     def index(self):
@@ -220,8 +260,35 @@ cdef class Worker:
             RunAborted: The run ended meanwhile.
             BaseException: What f raised; `index` tells for which element.
         """
+        cdef bint resumed = False
+        # One try block around all elements: around each it would cost as much as a queue.
+        while True:
+            try:
+                if not resumed:
+                    resumed = True
+                    self.resume()
+                self.loop()
+                return
+            except (RunAborted, CorruptMemory):
+                raise
+            except Exception as error:
+                if not self.inlet.opening:
+                    self.fail()
+                    raise
+                problem = error
+            except SystemExit:
+                # It ends a process like a signal does, and the supervisor sees to the element.
+                if self.guard is not None:
+                    self.fail()
+                raise
+            except BaseException:
+                self.fail()
+                raise
+            self.refuse(problem)
+            problem = None
+
+    cdef int loop(self) except -1:
         cdef object value
-        self.resume()
         while True:
             value = self.inlet.fetch()
             if value is EMPTY:
@@ -234,29 +301,115 @@ cdef class Worker:
                 continue
             if value is CLOSED:
                 break
-            self.work(value)
+            self.take()
+            self.answer(self.outcome_of(value))
         self.inlet.done()
+        return 0
 
     cdef int resume(self) except -1:
         """Finish what a predecessor in this place left, as the watcher who buried it decided."""
         cdef unsigned int fate = load32(&self.lease.fate)
+        cdef uint64_t published, intent
+        cdef bint many
         if fate == PP_FATE_NONE:
             return 0
         store32(&self.lease.fate, PP_FATE_NONE)
         if not self.inlet.resume():
             return 0
         published = load64(&self.lease.out) >> PP_OUT_SHIFT
-        if fate == PP_FATE_RETRY:
-            value = self.inlet.leased()
-            if value is END:
-                self.outlets.end(&self.inlet.head, self.inlet.extra, self.inlet.count)
+        if not pp_lease_undecided(self.lease):
+            self.outlets.puts = load64(&self.lease.puts)
+            self.outlets.skip = published - self.outlets.puts
+            self.end_element()
+        elif self.inlet.holds_end():
+            self.inlet.leased()
+            self.outlets.skip = published
+            self.outlets.end(&self.inlet.head, self.inlet.extra, self.inlet.count)
+        else:
+            # Where many may be sent for an element, they are counted as they are: begin anew.
+            many = self.emission == EACH_OF_RESULT and published > 0
+            self.sent_before = load64(&self.lease.sent_before if many else &self.lease.sent)
+            self.at_work = True
+            self.outlets.puts = published
+            self.tries = pp_lease_noted(self.lease, &self.lease.begun)
+            if fate != PP_FATE_RETRY:
+                value = None
+                if self.recovery.answer(PP_TIMED_OUT if fate == PP_FATE_TIMED_OUT else PP_LOST) != SKIP:
+                    value = self.inlet.leased()
+                self.answer(self.give_up(value, None, PP_TIMED_OUT if fate == PP_FATE_TIMED_OUT else PP_LOST))
+            elif self.emission != EACH_OF_RESULT and published == <uint64_t>self.outlets.n:
+                # Everything is out but the word that it is.
+                intent = pp_lease_noted(self.lease, &self.lease.intent)
+                self.answer(<int>intent - 1 if intent else PP_EMITTED)
             else:
-                self.outlets.skip = published
-                self.work(value, again=True)
-                self.outlets.skip = 0
-        elif self.outlets.wants_ends:
-            self.outlets.end_published(&self.inlet.head, self.inlet.extra, published)
+                self.next_try()
+                value = self.inlet.leased()
+                self.answer(self.outcome_of(value))
+        self.outlets.skip = 0
         self.inlet.done()
+        return 0
+
+    cdef int take(self) except -1:
+        """An element is in hand."""
+        more(&self.lease.taken)
+        self.at_work = True
+        self.tries = 1
+        self.outlets.puts = 0
+        self.sent_before = load64(&self.lease.sent)
+        if self.counts_tries:
+            pp_lease_note(self.lease, &self.lease.begun, 1)
+        if self.emission == EACH_OF_RESULT:
+            store64(&self.lease.sent_before, self.sent_before)
+        return 0
+
+    cdef int next_try(self) except -1:
+        more(&self.lease.retried)
+        self.tries += 1
+        if self.counts_tries:
+            pp_lease_note(self.lease, &self.lease.begun, self.tries)
+        self.outlets.again()
+        return 0
+
+    cdef int answer(self, int outcome) except -1:
+        """The element in hand has ended."""
+        pp_lease_decide(self.lease, outcome, self.outlets.puts, self.sent_now())
+        if self.outlets.wants_ends:
+            self.end_element()
+        pp_lease_apply(self.lease)
+        self.at_work = False
+        return 0
+
+    cdef uint64_t sent_now(self) noexcept:
+        cdef uint64_t n = <uint64_t>self.outlets.n
+        return self.sent_before + (self.outlets.puts + n - 1) // n
+
+    cdef int end_element(self) except -1:
+        # Where one is expected for each element, that element says it all.
+        if self.outlets.wants_ends and (self.emission == EACH_OF_RESULT or self.outlets.puts == 0):
+            self.outlets.end_element(&self.inlet.head, self.inlet.extra)
+        return 0
+
+    cdef int fail(self) except -1:
+        """The run ends with the element in hand."""
+        if self.at_work:
+            self.outlets.last_try()
+            pp_lease_decide(self.lease, PP_FAILED, self.outlets.puts, self.sent_now())
+            pp_lease_apply(self.lease)
+            self.at_work = False
+        return 0
+
+    cdef int refuse(self, object error) except -1:
+        """An element that cannot be read: to be treated as one that f cannot do."""
+        self.inlet.opening = False
+        if not self.at_work:
+            self.take()
+        try:
+            self.answer(self.give_up(None, error, PP_FAILED))
+        except RunAborted:
+            raise
+        except BaseException:
+            self.fail()
+            raise
         return 0
 
     cdef object call(self, object value):
@@ -279,91 +432,109 @@ cdef class Worker:
             return self.guard.end()
         return 0
 
-    cdef int work(self, object value, bint again=False) except -1:
-        """One element from taken to answered."""
+    cdef int outcome_of(self, object value) except -1:
+        """How an element ends, after all tries. Raises when the run is to end with it."""
+        cdef int outcome
+        cdef object error
+        while True:
+            error = None
+            try:
+                outcome = self.attempt(value)
+                if outcome != PP_TIMED_OUT:
+                    self.outlets.last_try()
+                    return outcome
+            except Exception as raised:
+                error = self.outlets.wrapped(raised, &self.out_head, self.out_extra)
+                outcome = PP_FAILED
+            if self.tries > self.retries:
+                return self.give_up(value, error, outcome)
+            error = None
+            self.recovery.wait(self.tries)
+            self.next_try()
+
+    cdef int attempt(self, object value) except -1:
+        """Call f and put what comes of it: PP_EMITTED, PP_FILTERED or PP_TIMED_OUT."""
         cdef object result = None
-        cdef uint64_t waited = 0
         cdef bint interrupted = False
-        cdef bint sent = False
-        self.children = 0
+        self.point_at(0)
+        if self.emission == INPUT:
+            return self.emit(value, value)
+        self.begin()
+        try:
+            result = self.call(value)
+            if self.emission == EACH_OF_RESULT:
+                interrupted = self.send_each(result, True)
+        except Interrupted:
+            # Planted by the guard; anything f raised itself goes on.
+            interrupted = True
+        finally:
+            if self.pause():
+                interrupted = True
+            if self.timed:
+                store64(&self.lease.started_ns, 0)
+        if interrupted:
+            if self.guard.why != "timeout":
+                raise RunAborted
+            return PP_TIMED_OUT
+        return self.emit(value, result)
+
+    cdef int point_at(self, uint64_t children) except -1:
+        """The next output follows so many children."""
+        self.children = children
         self.out_head = self.inlet.head
         if self.out_head.depth > 1:
             memcpy(self.out_extra, self.inlet.extra, (self.out_head.depth - 1) * 8)
-        if not again:
-            more(&self.lease.taken)
-        try:
-            if self.emission == INPUT:
-                self.outlets.send(value, &self.inlet.head, self.inlet.extra, &waited)
-                more(&self.lease.emitted)
-                more(&self.lease.sent)
-                return 0
-            self.begin()
-            try:
-                result = self.call(value)
-                if self.emission == EACH_OF_RESULT:
-                    interrupted = self.send_each(result)
-            except Interrupted:
-                # Planted by the guard; anything f raised itself goes on to the host.
-                interrupted = True
-            finally:
-                if self.pause():
-                    interrupted = True
-                if self.timed:
-                    store64(&self.lease.started_ns, 0)
-            if interrupted:
-                return self.give_up()
-            if self.emission == RESULT:
-                sent = True
-                self.outlets.send(result, &self.inlet.head, self.inlet.extra, &waited)
-            elif self.emission == INPUT_IF_RESULT:
-                if result:
-                    sent = True
-                    self.outlets.send(value, &self.inlet.head, self.inlet.extra, &waited)
-            elif self.emission == EACH_OF_RESULT:
-                sent = True
-            if self.outlets.wants_ends and (self.emission in (EACH_OF_RESULT, NOTHING) or not sent):
-                self.outlets.end(&self.inlet.head, self.inlet.extra, self.children)
-        except RunAborted:
-            raise
-        except BaseException as error:
-            more(&self.lease.failed)
-            raise self.outlets.wrapped(error, &self.out_head, self.out_extra)
-        if self.emission == INPUT_IF_RESULT and not sent:
-            more(&self.lease.filtered)
-        else:
-            more(&self.lease.emitted)
-            if sent and self.emission != EACH_OF_RESULT:
-                more(&self.lease.sent)
         return 0
 
-    cdef bint send_each(self, object result) except -1:
-        """Put each of what f returned or yields. The clock and the guard rest while it waits for room.
+    cdef int emit(self, object value, object result) except -1:
+        """Put what the operator makes of an element and a result; the children are out."""
+        cdef uint64_t waited = 0
+        if self.emission == RESULT or self.emission == INPUT:
+            self.outlets.send(result, &self.out_head, self.out_extra, &waited)
+        elif self.emission == INPUT_IF_RESULT:
+            if not result:
+                return PP_FILTERED
+            self.outlets.send(value, &self.out_head, self.out_extra, &waited)
+        return PP_EMITTED
 
-        True when f was interrupted while it was asked for the next.
-        """
-        cdef uint64_t waited
-        cdef uint64_t started = 0
+    cdef Py_ssize_t descend(self) except -1:
+        """From now on outputs are children; the dimension in which they are numbered."""
         cdef Py_ssize_t depth = self.inlet.head.depth
         if depth >= PP_MAX_DEPTH:
             raise ValueError(f"flat_map would give an element_index of more than {PP_MAX_DEPTH} dimensions")
         self.out_head.depth = <unsigned char>(depth + 1)
+        return depth - 1
+
+    cdef int send_child(self, object child, Py_ssize_t dimension, uint64_t *waited) except -1:
+        self.out_extra[dimension] = self.children
+        self.outlets.send(child, &self.out_head, self.out_extra, waited)
+        self.children += 1
+        if self.outlets.skip == 0:
+            store64(&self.lease.sent, self.sent_before + self.children)
+        return 0
+
+    cdef bint send_each(self, object result, bint watched) except -1:
+        """Put each of what f returned or yields. The clock and the guard rest while it waits for room.
+
+        True when f was interrupted while it was asked for the next. Not watched: it is not f's.
+        """
+        cdef uint64_t waited
+        cdef uint64_t started = 0
+        cdef Py_ssize_t dimension = self.descend()
         iterator = iter(result)
         try:
             for child in iterator:
-                if self.pause():
+                if watched and self.pause():
                     return True
-                self.out_extra[depth - 1] = self.children
                 waited = 0
-                if self.timed:
+                if watched and self.timed:
                     # Stopped, not only corrected afterwards: who looks at it meanwhile would find f late.
                     started = load64(&self.lease.started_ns)
                     store64(&self.lease.started_ns, 0)
-                self.outlets.send(child, &self.out_head, self.out_extra, &waited)
-                self.children += 1
-                more(&self.lease.sent)
-                if self.timed:
+                self.send_child(child, dimension, &waited)
+                if watched and self.timed:
                     store64(&self.lease.started_ns, started + waited)
-                if self.guard is not None:
+                if watched and self.guard is not None:
                     self.guard.begin()
         finally:
             # A generator that was not exhausted ends here and now, not when it is collected.
@@ -371,15 +542,39 @@ cdef class Worker:
                 iterator.close()
         return False
 
-    cdef int give_up(self) except -1:
-        """The element's f was interrupted: for its time-out, or because the run ends."""
-        if self.guard.why != "timeout":
-            raise RunAborted
-        more(&self.lease.timed_out)
-        if self.outlets.wants_ends:
-            # Children that are out stay out; their number closes the element.
-            self.outlets.end(&self.inlet.head, self.inlet.extra, self.children)
-        return 0
+    cdef int give_up(self, object value, object error, int outcome) except -1:
+        """Do what the policy says about an element that failed for the last time; returns the outcome."""
+        cdef uint64_t waited = 0
+        cdef uint64_t n = <uint64_t>self.outlets.n
+        cdef int answer = self.recovery.answer(outcome)
+        cdef tuple index
+        self.outlets.last_try()
+        if answer == SKIP:
+            return outcome
+        if error is None:
+            error = self.recovery.error(outcome)
+        if answer == RAISE:
+            raise error
+        if self.counts_tries:
+            pp_lease_note(self.lease, &self.lease.intent, outcome + 1)
+        index = make_index(&self.inlet.head, self.inlet.extra)
+        self.point_at(self.outlets.puts // n)
+        # An output that only some outlets have is completed with what stands for it.
+        self.outlets.skip = self.outlets.puts % n
+        self.outlets.puts -= self.outlets.skip
+        if answer != COLLECT:
+            result = self.recovery.replacement(error, value, index)
+            if self.emission == EACH_OF_RESULT:
+                self.send_each(result, False)
+            self.emit(value, result)
+        else:
+            failure = self.recovery.failure(error, value, index, self.tries)
+            if self.emission == EACH_OF_RESULT:
+                self.send_child(failure, self.descend(), &waited)
+            else:
+                self.outlets.send(failure, &self.out_head, self.out_extra, &waited)
+        self.outlets.last_try()
+        return outcome
 
 
 cdef int read_element_index(object index, uint64_t position, pp_head *head, uint64_t *extra) except -1:
@@ -451,7 +646,7 @@ def feed(
                 head.depth = 1
                 head.index0 = position
             outlets.send(value, &head, extra, &waited)
-            more(&lease.emitted)
+            more(&lease.outcomes[PP_EMITTED])
             more(&lease.sent)
             position += 1
     except Interrupted:

@@ -56,24 +56,75 @@ def checked_maxsize(call: str, maxsize: object) -> int:
     return number
 
 
-def checked_timeout(call: str, timeout: Any) -> float:
-    """The seconds that `f` may take for one element.
+def checked_seconds(call: str, argument: str, value: Any, meaning_of_0: str) -> float:
+    """A span of time, such as the seconds that `f` may take for one element.
+
+    Args:
+        meaning_of_0: For the message.
 
     Raises:
         TypeError: It is not a real number.
         ValueError: It is negative, infinite or not a number.
     """
-    kind = type(timeout)
-    if isinstance(timeout, bool) or not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):
+    kind = type(value)
+    if isinstance(value, bool) or not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):
         raise TypeError(
-            f"{call}: timeout must be a number of seconds, or 0 for none, got {_described(timeout)}"
+            f"{call}: {argument} must be a number of seconds, or 0 for {meaning_of_0}, got {_described(value)}"
         )
-    seconds = float(timeout)
+    seconds = float(value)
     if not math.isfinite(seconds) or seconds < 0:
         raise ValueError(
-            f"{call}: timeout must be a finite number of seconds, at least 0 (0 for none), got {timeout!r}"
+            f"{call}: {argument} must be a finite number of seconds, at least 0 (0 for {meaning_of_0}), "
+            f"got {value!r}"
         )
     return seconds
+
+
+def checked_retries(call: str, retries: object) -> int | None:
+    """How often a failed element is tried again; None for the default.
+
+    Raises:
+        TypeError: It is not an integer.
+        ValueError: It is negative.
+    """
+    if retries is None:
+        return None
+    number = _integer(call, "retries", retries)
+    if number < 0:
+        raise ValueError(f"{call}: retries must be at least 0, got {number}")
+    return number
+
+
+def checked_choice(call: str, argument: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of a few words.
+
+    Raises:
+        TypeError: It is no string.
+        ValueError: It is none of them.
+    """
+    words = " or ".join(map(repr, choices))
+    if not isinstance(value, str):
+        raise TypeError(f"{call}: {argument} must be {words}, got {_described(value)}")
+    if value not in choices:
+        raise ValueError(f"{call}: {argument} must be {words}, got {value!r}")
+    return value
+
+
+def checked_on_error(call: str, on_error: Any) -> str | Callable[[Exception, Any], Any] | None:
+    """What to do about errors: a word, a function of error and element, or None.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: It is another word.
+    """
+    if on_error is None or callable(on_error):
+        return on_error  # type: ignore[no-any-return]
+    if not isinstance(on_error, str):
+        raise TypeError(
+            f"{call}: on_error must be 'raise', 'skip', 'collect', a function of (error, element) or None, "
+            f"got {_described(on_error)}"
+        )
+    return checked_choice(call, "on_error", on_error, ("raise", "skip", "collect"))
 
 
 def checked_function(call: str, argument: str, function: Any) -> Callable[..., Any]:
@@ -87,7 +138,7 @@ def checked_function(call: str, argument: str, function: Any) -> Callable[..., A
     return function  # type: ignore[no-any-return]
 
 
-def check_not_async(call: str, function: Any) -> None:
+def check_not_async(call: str, function: Any, argument: str = "f") -> None:
     """Refuses an async function where nothing awaits: its coroutine would never run, and count as true.
 
     Raises:
@@ -97,7 +148,9 @@ def check_not_async(call: str, function: Any) -> None:
         function = function.func
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     if code is not None and code.co_flags & _ASYNC_FLAGS:
-        raise TypeError(f"{call}: f is async, and only tasks can await it; use io.{call.rpartition('.')[2]}")
+        raise TypeError(
+            f"{call}: {argument} is async, and only tasks can await it; use io.{call.rpartition('.')[2]}"
+        )
 
 
 def checked_callback(call: str, argument: str, callback: Any) -> Callable[..., Any] | None:

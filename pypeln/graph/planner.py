@@ -142,6 +142,7 @@ def _planned_stage(stage: Stage[Any], id: int, names: _Names, only_sync: bool) -
         on_start=stage.on_start,
         on_done=stage.on_done,
         source=stage.source,
+        policy=stage.policy,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from pypeln.graph.options import checked_flag, checked_maxsize
+from pypeln.run.policy import ErrorPolicy
 
 if TYPE_CHECKING:
     from pypeln.element import Element
@@ -36,6 +37,7 @@ class Stage(Generic[T_co]):
         on_done: Called by each worker after its last element.
         source: What a source iterates.
         use_thread: Whether a source of a process pipeline is iterated by a thread of this process.
+        policy: What becomes of elements that `f` cannot do.
 
     Example:
         >>> from pypeln import sync
@@ -53,6 +55,7 @@ class Stage(Generic[T_co]):
         "on_done",
         "on_start",
         "operator",
+        "policy",
         "source",
         "timeout",
         "use_thread",
@@ -70,6 +73,7 @@ class Stage(Generic[T_co]):
     on_done: Callable[..., Any] | None
     source: Any
     use_thread: bool
+    policy: ErrorPolicy
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class Stage(Generic[T_co]):
         on_done: Callable[..., Any] | None = None,
         source: Any = None,
         use_thread: bool = True,
+        policy: ErrorPolicy | None = None,
     ) -> None:
         describe = object.__setattr__
         describe(self, "operator", operator)
@@ -98,6 +103,7 @@ class Stage(Generic[T_co]):
         describe(self, "on_done", on_done)
         describe(self, "source", source)
         describe(self, "use_thread", use_thread)
+        describe(self, "policy", policy or ErrorPolicy())
 
     @property
     def name(self) -> str:

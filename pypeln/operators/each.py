@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Concatenate, Literal
 
+    from typing_extensions import Unpack
+
     from pypeln.graph.partial import Partial
     from pypeln.graph.stage import IoStage, Stage
-    from pypeln.operators.signatures import A, Callback, Injected, Source
+    from pypeln.operators.signatures import A, Callback, Injected, Policy, Source
 
 EACH = Operator("each", Emission.NOTHING)
 
@@ -40,6 +42,7 @@ class Each(Applying):
         on_start: Callback = None,
         on_done: Callback = None,
         run: Literal[False] = False,
+        **policy: Unpack[Policy],
     ) -> Stage[Any]: ...
     @overload
     def each(
@@ -53,6 +56,7 @@ class Each(Applying):
         on_done: Callback = None,
         *,
         run: Literal[True],
+        **policy: Unpack[Policy],
     ) -> None: ...
     @overload
     def each(
@@ -65,6 +69,7 @@ class Each(Applying):
         on_start: Callback = None,
         on_done: Callback = None,
         run: Literal[False] = False,
+        **policy: Unpack[Policy],
     ) -> Partial[Iterable[A], Stage[Any]]: ...
     @overload
     def each(
@@ -77,6 +82,7 @@ class Each(Applying):
         on_start: Callback = None,
         on_done: Callback = None,
         run: Literal[True],
+        **policy: Unpack[Policy],
     ) -> Partial[Iterable[A], None]: ...
 
     @with_shared_parts
@@ -90,6 +96,11 @@ class Each(Applying):
         on_start: Any = None,
         on_done: Any = None,
         run: Any = False,
+        *,
+        on_error: Any = None,
+        retries: Any = None,
+        backoff: Any = 0.1,
+        on_worker_death: Any = "raise",
     ) -> Any:
         """A stage that calls `f` for what it does, and has no elements itself.
 
@@ -112,9 +123,9 @@ class Each(Applying):
             ['a', 'b']
         """
         run = options.checked_flag(f"{self.name}.each", "run", run)
-        return self.apply(
-            EACH, f, stage, workers, maxsize, timeout, on_start, on_done, then=_exhaust if run else None
-        )
+        policy = self.policy(EACH, on_error, retries, backoff, on_worker_death)
+        then = _exhaust if run else None
+        return self.apply(EACH, f, stage, workers, maxsize, timeout, on_start, on_done, policy, then)
 
 
 class IoEach(Each):
@@ -133,6 +144,7 @@ class IoEach(Each):
             on_start: Callback = None,
             on_done: Callback = None,
             run: Literal[False] = False,
+            **policy: Unpack[Policy],
         ) -> IoStage[Any]: ...
         @overload
         def each(
@@ -146,6 +158,7 @@ class IoEach(Each):
             on_done: Callback = None,
             *,
             run: Literal[True],
+            **policy: Unpack[Policy],
         ) -> None: ...
         @overload
         def each(
@@ -158,6 +171,7 @@ class IoEach(Each):
             on_start: Callback = None,
             on_done: Callback = None,
             run: Literal[False] = False,
+            **policy: Unpack[Policy],
         ) -> Partial[Source[A], IoStage[Any]]: ...
         @overload
         def each(
@@ -170,5 +184,6 @@ class IoEach(Each):
             on_start: Callback = None,
             on_done: Callback = None,
             run: Literal[True],
+            **policy: Unpack[Policy],
         ) -> Partial[Source[A], None]: ...
         def each(self, *args: Any, **kwargs: Any) -> Any: ...

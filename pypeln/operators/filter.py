@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Concatenate
 
+    from typing_extensions import Unpack
+
     from pypeln.graph.partial import Partial
     from pypeln.graph.stage import IoStage, Stage
-    from pypeln.operators.signatures import A, Callback, Injected, Source
+    from pypeln.operators.signatures import A, Callback, Injected, Policy, Source
 
 FILTER = Operator("filter", Emission.INPUT_IF_RESULT)
 
@@ -33,6 +35,7 @@ class Filter(Applying):
         timeout: float = 0,
         on_start: Callback = None,
         on_done: Callback = None,
+        **policy: Unpack[Policy],
     ) -> Stage[A]: ...
     @overload
     def filter(
@@ -44,6 +47,7 @@ class Filter(Applying):
         timeout: float = 0,
         on_start: Callback = None,
         on_done: Callback = None,
+        **policy: Unpack[Policy],
     ) -> Partial[Iterable[A], Stage[A]]: ...
 
     @with_shared_parts
@@ -56,6 +60,11 @@ class Filter(Applying):
         timeout: Any = 0,
         on_start: Any = None,
         on_done: Any = None,
+        *,
+        on_error: Any = None,
+        retries: Any = None,
+        backoff: Any = 0.1,
+        on_worker_death: Any = "raise",
     ) -> Any:
         """A stage of the elements for which `f` returns something true.
 
@@ -74,7 +83,8 @@ class Filter(Applying):
             >>> sorted(["a", "1", "b"] | pr.filter(str.isalpha, workers=2))
             ['a', 'b']
         """
-        return self.apply(FILTER, f, stage, workers, maxsize, timeout, on_start, on_done)
+        policy = self.policy(FILTER, on_error, retries, backoff, on_worker_death)
+        return self.apply(FILTER, f, stage, workers, maxsize, timeout, on_start, on_done, policy)
 
 
 class IoFilter(Filter):
@@ -92,6 +102,7 @@ class IoFilter(Filter):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> IoStage[A]: ...
         @overload
         def filter(
@@ -103,5 +114,6 @@ class IoFilter(Filter):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> Partial[Source[A], IoStage[A]]: ...
         def filter(self, *args: Any, **kwargs: Any) -> Any: ...

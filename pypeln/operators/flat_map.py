@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
     from typing import Concatenate
 
+    from typing_extensions import Unpack
+
     from pypeln.graph.partial import Partial
     from pypeln.graph.stage import IoStage, Stage
-    from pypeln.operators.signatures import A, B, Callback, Injected, Source
+    from pypeln.operators.signatures import A, B, Callback, Injected, Policy, Source
 
 FLAT_MAP = Operator("flat_map", Emission.EACH_OF_RESULT)
 
@@ -33,6 +35,7 @@ class FlatMap(Applying):
         timeout: float = 0,
         on_start: Callback = None,
         on_done: Callback = None,
+        **policy: Unpack[Policy],
     ) -> Stage[B]: ...
     @overload
     def flat_map(
@@ -44,6 +47,7 @@ class FlatMap(Applying):
         timeout: float = 0,
         on_start: Callback = None,
         on_done: Callback = None,
+        **policy: Unpack[Policy],
     ) -> Partial[Iterable[A], Stage[B]]: ...
 
     @with_shared_parts
@@ -56,6 +60,11 @@ class FlatMap(Applying):
         timeout: Any = 0,
         on_start: Any = None,
         on_done: Any = None,
+        *,
+        on_error: Any = None,
+        retries: Any = None,
+        backoff: Any = 0.1,
+        on_worker_death: Any = "raise",
     ) -> Any:
         """A stage of everything that is in the iterables which `f` returns.
 
@@ -77,7 +86,8 @@ class FlatMap(Applying):
             >>> sorted(["a b", "c"] | pr.flat_map(str.split, workers=2))
             ['a', 'b', 'c']
         """
-        return self.apply(FLAT_MAP, f, stage, workers, maxsize, timeout, on_start, on_done)
+        policy = self.policy(FLAT_MAP, on_error, retries, backoff, on_worker_death)
+        return self.apply(FLAT_MAP, f, stage, workers, maxsize, timeout, on_start, on_done, policy)
 
 
 class IoFlatMap(FlatMap):
@@ -95,6 +105,7 @@ class IoFlatMap(FlatMap):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> IoStage[B]: ...
         @overload
         def flat_map(
@@ -106,6 +117,7 @@ class IoFlatMap(FlatMap):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> Partial[Source[A], IoStage[B]]: ...
         @overload
         def flat_map(
@@ -117,6 +129,7 @@ class IoFlatMap(FlatMap):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> IoStage[B]: ...
         @overload
         def flat_map(
@@ -128,6 +141,7 @@ class IoFlatMap(FlatMap):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> Partial[Source[A], IoStage[B]]: ...
         @overload
         def flat_map(
@@ -139,6 +153,7 @@ class IoFlatMap(FlatMap):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> IoStage[B]: ...
         @overload
         def flat_map(
@@ -150,5 +165,6 @@ class IoFlatMap(FlatMap):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> Partial[Source[A], IoStage[B]]: ...
         def flat_map(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from typing import Concatenate
 
+    from typing_extensions import Unpack
+
     from pypeln.graph.partial import Partial
     from pypeln.graph.stage import IoStage, Stage
-    from pypeln.operators.signatures import A, B, Callback, Injected, Source
+    from pypeln.operators.signatures import A, B, Callback, Injected, Policy, Source
 
 MAP = Operator("map", Emission.RESULT)
 
@@ -33,6 +35,7 @@ class Map(Applying):
         timeout: float = 0,
         on_start: Callback = None,
         on_done: Callback = None,
+        **policy: Unpack[Policy],
     ) -> Stage[B]: ...
     @overload
     def map(
@@ -44,6 +47,7 @@ class Map(Applying):
         timeout: float = 0,
         on_start: Callback = None,
         on_done: Callback = None,
+        **policy: Unpack[Policy],
     ) -> Partial[Iterable[A], Stage[B]]: ...
 
     @with_shared_parts
@@ -56,6 +60,11 @@ class Map(Applying):
         timeout: Any = 0,
         on_start: Any = None,
         on_done: Any = None,
+        *,
+        on_error: Any = None,
+        retries: Any = None,
+        backoff: Any = 0.1,
+        on_worker_death: Any = "raise",
     ) -> Any:
         """A stage of the results of `f`.
 
@@ -76,7 +85,8 @@ class Map(Applying):
             >>> sorted(["a", "b", "c"] | pr.map(str.upper, workers=2))
             ['A', 'B', 'C']
         """
-        return self.apply(MAP, f, stage, workers, maxsize, timeout, on_start, on_done)
+        policy = self.policy(MAP, on_error, retries, backoff, on_worker_death)
+        return self.apply(MAP, f, stage, workers, maxsize, timeout, on_start, on_done, policy)
 
 
 class IoMap(Map):
@@ -94,6 +104,7 @@ class IoMap(Map):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> IoStage[B]: ...
         @overload
         def map(
@@ -105,6 +116,7 @@ class IoMap(Map):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> Partial[Source[A], IoStage[B]]: ...
         @overload
         def map(
@@ -116,6 +128,7 @@ class IoMap(Map):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> IoStage[B]: ...
         @overload
         def map(
@@ -127,5 +140,6 @@ class IoMap(Map):
             timeout: float = 0,
             on_start: Callback = None,
             on_done: Callback = None,
+            **policy: Unpack[Policy],
         ) -> Partial[Source[A], IoStage[B]]: ...
         def map(self, *args: Any, **kwargs: Any) -> Any: ...

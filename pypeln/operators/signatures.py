@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar
 
 from pypeln.graph.partial import Partial
 from pypeln.graph.stage import IoStage, Stage
@@ -17,6 +17,15 @@ Injected = ParamSpec("Injected")
 
 Callback: TypeAlias = Callable[..., Any] | None
 Source: TypeAlias = Iterable[A] | AsyncIterable[A]
+
+
+class Policy(TypedDict, total=False):
+    """What becomes of elements that `f` cannot do: arguments of every call that has an `f`."""
+
+    on_error: Literal["raise", "skip", "collect"] | Callable[[Exception, Any], Any] | None
+    retries: int | None
+    backoff: float
+    on_worker_death: Literal["raise", "restart"]
 
 
 class SameElements(Protocol):

@@ -16,7 +16,11 @@ def note_place(error: BaseException, stage_name: str, index: tuple[int, ...] | N
         stage_name: Name of the stage in its plan.
         index: `element_index` of the element in hand; None when there was none.
     """
-    note = f"stage {stage_name}" + ("" if index is None else f", element_index {index}")
+    add_note(error, f"stage {stage_name}" + ("" if index is None else f", element_index {index}"))
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Adds a note to an error, once."""
     notes = list(getattr(error, "__notes__", ()))
     if note not in notes:
         error.__notes__ = [*notes, note]  # type: ignore[attr-defined,unused-ignore]

@@ -10,6 +10,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pypeln.run.policy import DEFAULT, ErrorPolicy
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -64,6 +66,7 @@ class PlannedStage:
         inlet: The edge it takes from; None when it feeds.
         outlets: The edges it puts into.
         windowed: A source upstream of `ordered`: may not run ahead of it without bound.
+        policy: What becomes of elements that f cannot do.
         parameters: What the functions can be given, by role; filled by `run.callbacks`.
     """
 
@@ -82,6 +85,7 @@ class PlannedStage:
         inlet: int | None = None,
         outlets: list[Outlet] | None = None,
         windowed: bool = False,
+        policy: ErrorPolicy = DEFAULT,
     ) -> None:
         self.id = id
         self.name = name
@@ -96,6 +100,7 @@ class PlannedStage:
         self.inlet = inlet
         self.outlets: list[Outlet] = [] if outlets is None else outlets
         self.windowed = windowed
+        self.policy = policy
         self.parameters: dict[str, list[tuple[str, bool, bool]]] = {}
 
 

@@ -65,6 +65,7 @@ class Run:
         self._threads: list[WorkerThread] = []
         self._on_abort: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+        self._ended_early = threading.Event()
         self._complete = False
         self._closed = False
         self._pid = os.getpid()
@@ -119,6 +120,7 @@ class Run:
             if self.aborted:
                 return
             self.aborted = True
+        self._ended_early.set()
         self.wiring.abort()
         for wake in self._on_abort:
             wake()
@@ -137,6 +139,11 @@ class Run:
         if self.aborted:
             wake()
         return iterator  # type: ignore[no-any-return]
+
+    def sleep(self, seconds: float) -> None:
+        """Let a worker thread wait. Raises RunAborted when the run ends early."""
+        if self._ended_early.wait(seconds):
+            raise RunAborted
 
     def complete(self) -> None:
         """The consumer has had every element: whatever the workers still do is their way out."""

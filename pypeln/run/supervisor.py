@@ -15,11 +15,13 @@ import time
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
-from pypeln._core.memory import DROP, RETRY
+from pypeln._core import memory
 from pypeln.errors import WorkerDied
+from pypeln.run.notes import add_note, note_place
+from pypeln.run.policy import Answer, Outcome
 from pypeln.run.private_fds import close_private, own_privately
 from pypeln.run.process_start import ctrl_c_held_back, start_process
-from pypeln.run.reports import Failure, Finished, ReportReader, Traceback
+from pypeln.run.reports import ErrorReport, Finished, ReportReader, Traceback
 from pypeln.run.worker_process import ProcessJob, main
 from pypeln.transport.bells import Bell
 
@@ -34,6 +36,11 @@ TERM_S = 0.4
 
 # How long another thread may take to tell the exit code of a process that it has reaped.
 FOREIGN_REAP_S = 0.1
+
+# A place is filled anew this long after it was filled last, at the soonest, and twice as long for each worker
+# in a row that has not finished an element. So many of those in a row end the run.
+RESTART_S = 0.05
+FRUITLESS = 6
 
 # Time-outs are looked at this often at least, while f is running somewhere where they matter.
 CLOSEST_LOOK_S = 0.005
@@ -53,6 +60,10 @@ class WorkerProcess:
         self.finished = False
         self.failed = False
         self.late_since_ns = 0  # started_ns of the element that it was killed for
+        self.started_at = 0.0
+        self.answered = 0  # elements of this place that had ended when the process was started
+        self.fruitless = 0  # processes in a row, until now, that ended none
+        self.due_at: float | None = None  # when the next one is to be started
 
     def start(self, context: Any) -> None:
         """Start the process, with a new pipe for its reports and one that tells it that this process lives.
@@ -77,6 +88,7 @@ class WorkerProcess:
             raise
         finally:
             os.close(self.job.report_fd)
+        self.started_at = time.monotonic()
         self.process = process
         self.reports = ReportReader(reading)
         self.may_report = True
@@ -211,8 +223,9 @@ class Supervisor:
 
     def _step(self) -> bool:
         """Wait for news and act on it; False when there is nothing left to watch."""
+        self._start_due()
         living = [worker for worker in self._workers if worker.process is not None]
-        if not living and (self._over or not self._threads):
+        if not (living or self._waiting()) and (self._over or not self._threads):
             return False
         poll = select.poll()
         poll.register(self._bell.listen_fd, select.POLLIN)
@@ -244,7 +257,7 @@ class Supervisor:
         for report in reports:
             if isinstance(report, Finished):
                 worker.finished = True
-            elif isinstance(report, Failure):
+            elif isinstance(report, ErrorReport):
                 worker.failed = True
                 error = report.error
                 error.__cause__ = Traceback(report.traceback)
@@ -256,20 +269,16 @@ class Supervisor:
         assert worker.process is not None
         pid = worker.process.pid or 0
         code = worker.bury()
+        # Whether it died with the element for which it was killed, or had gone on to another one.
+        late, worker.late_since_ns = worker.late_since_ns, 0
+        still_late = late == self._run.wiring.ledger.started_ns(worker.job.number)
+        self._settle(worker.job)
         if worker.finished or worker.failed or self._run.aborted:
             return
-        if worker.late_since_ns:
-            self._replace(worker)
-            return
-        ledger, job = self._run.wiring.ledger, worker.job
-        elements: tuple[tuple[int, ...], ...] = ()
-        self._settle(job)
-        if job.inlet is not None:
-            leased = job.inlet.inlet(job.number + 1, ledger, job.number)
-            if leased.resume():
-                ledger.add(job.number, "lost")
-                elements = (leased.index,)
-        self._run.fail(WorkerDied(job.stage.name, job.worker, pid, code, elements))
+        if late:
+            self._timed_out(worker, still_late)
+        else:
+            self._killed(worker, pid, code)
 
     def _settle(self, job: ProcessJob) -> None:
         """After a death: decide what had been published, then give back what the dead worker held."""
@@ -282,26 +291,103 @@ class Supervisor:
             queue.ring.mend(ledger, number, number + 1)
         if job.inlet is not None:
             job.inlet.ring.mend(ledger, number, number + 1)
+        if job.calls_f:
+            ledger.settle(number)
         self._run.wiring.wake_all()
 
-    def _replace(self, worker: WorkerProcess) -> None:
-        """Start another process in the place of one that was killed for being late."""
+    def _timed_out(self, worker: WorkerProcess, still_late: bool) -> None:
+        """A process was killed for an element that took too long: try it again, or do as the policy says.
+
+        Not still late: the kill hit another element, between the look and it, which is not to suffer.
+        """
         ledger, job = self._run.wiring.ledger, worker.job
-        same_element = ledger.started_ns(job.number) == worker.late_since_ns
-        self._settle(job)
-        ledger.stop_clock(job.number)
-        if ledger.has_element(job.number):
-            if same_element:
-                ledger.add(job.number, "timed_out")
-            # Otherwise it went on to another element between the look and the kill, which is not to suffer.
-            ledger.set_fate(job.number, DROP if same_element else RETRY)
+        fate = memory.RETRY
+        if still_late and ledger.has_element(job.number):
+            policy = job.stage.policy
+            if ledger.tries(job.number) > policy.retries_after(Outcome.TIMED_OUT) or not policy.counts_tries:
+                fate = memory.TIMED_OUT
+                if policy.answer(Outcome.TIMED_OUT) == Answer.RAISE:
+                    index = self._element_in_hand(job)
+                    ledger.end_element(job.number, Outcome.TIMED_OUT)
+                    error = TimeoutError(f"f took longer than {job.stage.timeout:g} s")
+                    note_place(error, job.stage.name, index)
+                    self._run.fail(error)
+                    return
+        self._restart(worker, fate, time.monotonic())
+
+    def _killed(self, worker: WorkerProcess, pid: int, code: int | None) -> None:
+        """A process died that nobody here has killed."""
+        ledger, job = self._run.wiring.ledger, worker.job
+        policy = job.stage.policy
+        index = self._element_in_hand(job)
+        elements = () if index is None else (index,)
+        death = WorkerDied(job.stage.name, job.worker, pid, code, elements)
+        if not (policy.restarts and job.calls_f):
+            if job.calls_f:
+                if index is not None:
+                    ledger.end_element(job.number, Outcome.LOST)
+            else:
+                ledger.lose_rest(job.number)
+            self._run.fail(death)
+            return
+        fate = memory.RETRY
+        if index is not None:
+            tries = max(1, ledger.tries(job.number))
+            ledger.note_try(job.number, tries)
+            if tries > policy.retries_after(Outcome.LOST):
+                fate = memory.LOST
+                # Whoever dies of handing the element on as the policy says would do so for ever.
+                if policy.answer(Outcome.LOST) == Answer.RAISE or job.death is not None:
+                    ledger.end_element(job.number, Outcome.LOST)
+                    self._run.fail(death)
+                    return
+                job.death = death
+        answered = ledger.answered(job.number)
+        worker.fruitless = 0 if index is not None or answered > worker.answered else worker.fruitless + 1
+        if worker.fruitless == FRUITLESS:
+            add_note(
+                death, f"{FRUITLESS} processes in a row have died in this place before their first element"
+            )
+            self._run.fail(death)
+            return
+        self._restart(worker, fate, worker.started_at + RESTART_S * 2**worker.fruitless)
+
+    def _element_in_hand(self, job: ProcessJob) -> tuple[int, ...] | None:
+        """element_index of what a dead worker had taken and not answered for."""
+        ledger = self._run.wiring.ledger
+        if job.inlet is None or not ledger.has_element(job.number):
+            return None
+        leased = job.inlet.inlet(job.number + 1, ledger, job.number)
+        return leased.index if leased.resume() else None
+
+    def _restart(self, worker: WorkerProcess, fate: int, due_at: float) -> None:
+        """Have another process take the place of one that died."""
+        ledger, job = self._run.wiring.ledger, worker.job
+        ledger.set_fate(job.number, fate)
         ledger.add(job.number, "restarts")
-        worker.late_since_ns = 0
-        try:
-            with ctrl_c_held_back(self._context.get_start_method()):
-                worker.start(self._context)
-        except BaseException as error:  # fork refused: the run cannot go on
-            self._run.fail(error)
+        if fate != memory.LOST:
+            job.death = None
+        worker.answered = ledger.answered(job.number)
+        worker.due_at = due_at
+
+    def _waiting(self) -> list[float]:
+        """When processes are to be started."""
+        return [worker.due_at for worker in self._workers if worker.due_at is not None]
+
+    def _start_due(self) -> None:
+        """Start the processes whose time has come."""
+        for worker in self._workers:
+            if worker.due_at is None:
+                continue
+            if self._run.aborted:
+                worker.due_at = None
+            elif worker.due_at <= time.monotonic():
+                worker.due_at = None
+                try:
+                    with ctrl_c_held_back(self._context.get_start_method()):
+                        worker.start(self._context)
+                except BaseException as error:  # fork refused: the run cannot go on
+                    self._run.fail(error)
 
     def _wait_s(self, living: list[WorkerProcess]) -> float | None:
         """How long nothing can need attention unless somebody says so."""
@@ -311,9 +397,10 @@ class Supervisor:
         limits = [(worker.job.stage.timeout, worker.job.number) for worker in living]
         limits += [(thread.stage.timeout, thread.number) for thread in self._threads]
         waits = [limit - ledger.busy_s(number) for limit, number in limits if limit > 0]
-        if not waits:
-            return None
-        return min(max(min(waits), CLOSEST_LOOK_S), FARTHEST_LOOK_S)
+        if waits:
+            waits = [min(max(min(waits), CLOSEST_LOOK_S), FARTHEST_LOOK_S)]
+        waits += [max(0.0, due_at - time.monotonic()) for due_at in self._waiting()]
+        return min(waits, default=None)
 
     def _check_time(self) -> None:
         """Kill processes and interrupt threads whose f has taken too long."""

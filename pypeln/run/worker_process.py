@@ -22,11 +22,13 @@ from pypeln._core.memory import Ledger, RunAborted, Segment, Window
 from pypeln._core.queue import InPort, OutPort
 from pypeln._core.worker import Outlets, Worker, feed
 from pypeln.element import Element
+from pypeln.errors import WorkerDied
 from pypeln.run.callbacks import WorkerInfo, finish, prepare
 from pypeln.run.notes import note_place, unsendable
 from pypeln.run.numbering import close_generator
 from pypeln.run.order import Ordering, reorder_stage
 from pypeln.run.plan import PlannedStage
+from pypeln.run.policy import Recovery
 from pypeln.run.reports import ReportWriter
 from pypeln.run.wiring import WindowPlan
 from pypeln.transport.bells import ring_fd
@@ -52,6 +54,7 @@ class ProcessJob:
         report_fd: Where it reports.
         alive_fd: Readable, at its end, when the parent is gone.
         stage_name: The stage's name in the plan.
+        death: Of what the worker before this one died, when its element is lost.
     """
 
     stage: PlannedStage
@@ -68,9 +71,15 @@ class ProcessJob:
     report_fd: int = -1
     alive_fd: int = -1
     stage_name: str = dataclasses.field(init=False)
+    death: WorkerDied | None = None
 
     def __post_init__(self) -> None:
         self.stage_name = self.stage.name
+
+    @property
+    def calls_f(self) -> bool:
+        """Whether its elements are taken and answered for one by one."""
+        return not (self.stage.operator.feeds or self.stage.operator.reorders)
 
     def __getstate__(self) -> dict[str, Any]:
         from multiprocessing.reduction import DupFd
@@ -228,6 +237,7 @@ class Desk:
                 self.outlets,
                 self.ledger,
                 job.number,
+                Recovery(stage, death=job.death),
                 None,
                 stage.timeout > 0,
             )

@@ -16,6 +16,7 @@ from pypeln.run.notes import note_place, unsendable
 from pypeln.run.numbering import close_generator
 from pypeln.run.order import Ordering, reorder_stage
 from pypeln.run.plan import PlannedStage
+from pypeln.run.policy import Recovery
 
 if TYPE_CHECKING:
     from pypeln.run.run import Run
@@ -108,6 +109,7 @@ class WorkerThread:
                 outlets,
                 wiring.ledger,
                 self.number,
+                Recovery(stage, run.sleep),
                 self.guard,
                 stage.timeout > 0,
             )

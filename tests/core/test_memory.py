@@ -10,9 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pypeln._core.memory import CorruptMemory, Ledger, Roster, RunAborted, Segment, Window
-
-COUNTS = ("taken", "emitted", "filtered", "failed", "timed_out", "lost", "sent", "restarts")
+from pypeln._core.memory import COUNTS, CorruptMemory, Ledger, Roster, RunAborted, Segment, Window
 
 
 class TestSegment:

@@ -16,7 +16,8 @@ from pypeln._core.memory import Ledger, RunAborted, Window
 from pypeln._core.queue import CLOSED, EMPTY, END
 from pypeln._core.worker import SOURCE_END, UNTRACKED, Outlets, Worker, feed
 from pypeln.element import Element
-from pypeln.run.plan import Emission
+from pypeln.run.plan import Emission, Operator, PlannedStage, WorkerKind
+from pypeln.run.policy import DEFAULT, Recovery
 
 Sent = tuple[Any, tuple[int, ...], int]
 
@@ -55,7 +56,13 @@ class Bench:
         self.feed.close()
         inlet = LocalIn(self.front, 2)
         kwargs, wants_index = options.pop("kwargs", {}), options.pop("wants_index", False)
-        self.worker = Worker(emission, f, kwargs, wants_index, inlet, self.outlets, self.ledger, 0, **options)
+        operator = Operator("operator", emission)
+        stage = PlannedStage(
+            0, "stage", WorkerKind.THREAD, operator, 1, 0, policy=options.pop("policy", DEFAULT)
+        )
+        self.worker = Worker(
+            emission, f, kwargs, wants_index, inlet, self.outlets, self.ledger, 0, Recovery(stage), **options
+        )
         self.worker.run()
         self.outlets.close()
         return self.sent()

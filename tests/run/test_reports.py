@@ -12,7 +12,7 @@ import pytest
 from support.notes import wait_until
 
 from pypeln.errors import RemoteError
-from pypeln.run.reports import LENGTH, Failure, Finished, ReportReader, ReportWriter
+from pypeln.run.reports import LENGTH, ErrorReport, Finished, ReportReader, ReportWriter
 
 
 class TwoArguments(Exception):
@@ -47,14 +47,14 @@ def pipe() -> Iterator[tuple[ReportWriter, ReportReader, int]]:
 Pipe = tuple[ReportWriter, ReportReader, int]
 
 
-def sent_through(pipe: Pipe, error: BaseException, index: tuple[int, ...] | None = (1,)) -> Failure:
+def sent_through(pipe: Pipe, error: BaseException, index: tuple[int, ...] | None = (1,)) -> ErrorReport:
     try:
         raise error
     except BaseException as raised:
         pipe[0].failure(raised, index)
     reports, _ = pipe[1].read()
     (report,) = reports
-    assert isinstance(report, Failure)
+    assert isinstance(report, ErrorReport)
     return report
 
 
@@ -128,7 +128,7 @@ def test_an_error_that_cannot_be_read_is_reported_as_that(
     pipe[0].failure(TwoArguments("x", 2), (1,))
     monkeypatch.delitem(globals(), "TwoArguments")
     ((report,), _) = pipe[1].read()
-    assert isinstance(report, Failure)
+    assert isinstance(report, ErrorReport)
     assert type(report.error) is RemoteError
     assert "TwoArguments" in str(report.error)
 
@@ -154,7 +154,7 @@ def test_records_arrive_in_any_pieces() -> None:
         some, ended = reader.read()
         assert not ended
         reports += some
-    assert [type(report) for report in reports] == [Failure, Finished]
+    assert [type(report) for report in reports] == [ErrorReport, Finished]
     for fd in (reading, writing, source_reading, source_writing):
         os.close(fd)
 
