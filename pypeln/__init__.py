@@ -14,6 +14,7 @@ from pypeln.errors import EncodeError, ForkedRunError, PipelineError, RemoteErro
 from pypeln.failure import Failure
 from pypeln.graph.partial import Partial
 from pypeln.graph.stage import IoStage, Stage
+from pypeln.run.stats import StageStats
 
 # The name that pypeln 0.4.9 gave to what all stages have in common.
 BaseStage = Stage
@@ -29,6 +30,7 @@ __all__ = [
     "PipelineError",
     "RemoteError",
     "Stage",
+    "StageStats",
     "WorkerDied",
     "__version__",
     "io",

@@ -1,4 +1,4 @@
-"""Exceptions on their way between processes: with their type and attributes if that can be done, else as text.
+"""Exceptions on their way between processes: with type and attributes if that can be done, else as text.
 
 Exceptions are rebuilt by calling their type with their args, which fails for types with another signature. So
 the attributes travel beside the object, and whether it can be rebuilt is tried where the original is.

@@ -8,6 +8,8 @@ class InPort:
     """The end of a queue that one worker takes from. Belongs to one thread."""
 
     @property
+    def is_opening(self) -> bool: ...
+    @property
     def index(self) -> tuple[int, ...]:
         """element_index of what was taken last."""
 

@@ -126,6 +126,11 @@ cdef class InPort:
         """After resume: the element itself."""
         raise NotImplementedError
 
+    @property
+    def is_opening(self):
+        """Whether it was reading an element when it last raised."""
+        return self.opening
+
     cdef bint holds_end(self) noexcept:
         """After resume: whether it is an END mark."""
         return self.head.kind & PP_END != 0

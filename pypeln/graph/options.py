@@ -69,7 +69,8 @@ def checked_seconds(call: str, argument: str, value: Any, meaning_of_0: str) -> 
     kind = type(value)
     if isinstance(value, bool) or not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):
         raise TypeError(
-            f"{call}: {argument} must be a number of seconds, or 0 for {meaning_of_0}, got {_described(value)}"
+            f"{call}: {argument} must be a number of seconds, or 0 for {meaning_of_0}, "
+            f"got {_described(value)}"
         )
     seconds = float(value)
     if not math.isfinite(seconds) or seconds < 0:

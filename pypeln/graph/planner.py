@@ -11,6 +11,7 @@ from typing import Any
 from pypeln.graph.stage import Stage
 from pypeln.run.numbering import MOST_DIMENSIONS
 from pypeln.run.plan import Edge, Emission, Outlet, Plan, PlannedStage, WorkerKind
+from pypeln.run.stats import remember
 
 # What the head of a slot can say: `lane` is 16 bits of which the last value is spare.
 MOST_LANES = 65535
@@ -35,9 +36,9 @@ def planned(root: Stage[Any], sink_maxsize: int) -> Plan:
     """
     graph = sources_first(root)
     only_sync = all(stage.kind is WorkerKind.SYNC for stage in graph)
-    base, sink_reorders, trailing, bounds = root, False, list[Stage[Any]](), [sink_maxsize]
+    base, ordereds, trailing, bounds = root, list[Stage[Any]](), list[Stage[Any]](), [sink_maxsize]
     if not only_sync:
-        base, sink_reorders, trailing = _cut_tail(root)
+        base, ordereds, trailing = _cut_tail(root)
         # The queue in front of the tail stands for all the queues that the tail's stages would have had.
         bounds += [stage.maxsize for stage in _linear(root, base)]
         graph = sources_first(base)
@@ -48,11 +49,17 @@ def planned(root: Stage[Any], sink_maxsize: int) -> Plan:
         stages=stages,
         edges=[],
         sink=0,
-        sink_reorders=sink_reorders,
         trailing=[
             _planned_stage(stage, len(stages) + i, names, only_sync=True) for i, stage in enumerate(trailing)
         ],
+        sink_ordered=(
+            _planned_stage(ordereds[0], len(stages) + len(trailing), names, only_sync) if ordereds else None
+        ),
     )
+    for id, stage in enumerate([*graph, *trailing]):
+        remember(stage, plan.stats, id)
+    for stage in ordereds:
+        remember(stage, plan.stats, len(stages) + len(trailing))
     ids = {stage: id for id, stage in enumerate(graph)}
     for stage, planned_stage in zip(graph, stages, strict=True):
         if not stage.operator.feeds:
@@ -83,27 +90,27 @@ def sources_first(root: Stage[Any]) -> list[Stage[Any]]:
     return order
 
 
-def _cut_tail(root: Stage[Any]) -> tuple[Stage[Any], bool, list[Stage[Any]]]:
-    """Splits off what the consumer itself does: a last `ordered`, and a chain of sync stages.
+def _cut_tail(root: Stage[Any]) -> tuple[Stage[Any], list[Stage[Any]], list[Stage[Any]]]:
+    """Splits off what the consumer itself does: the last `ordered`s, and a chain of sync stages.
 
     An `ordered` inside that chain may be done before it: one thread that calls `f` keeps the order.
 
     Returns:
-        The last stage that needs workers, whether its elements are to be put in order, and the sync stages.
+        The last stage that needs workers, the `ordered`s of which one is as good as all, and the sync stages.
     """
-    reorders = False
+    ordereds: list[Stage[Any]] = []
     trailing: list[Stage[Any]] = []
     stage = root
     while len(stage.inputs) == 1:
         if stage.operator.reorders:
-            reorders = True
+            ordereds.append(stage)
         elif root.kind is WorkerKind.SYNC and stage.kind is WorkerKind.SYNC:
             trailing.append(stage)
         else:
             break
         (stage,) = stage.inputs
     trailing.reverse()
-    return stage, reorders, trailing
+    return stage, ordereds, trailing
 
 
 def _linear(root: Stage[Any], base: Stage[Any]) -> Iterable[Stage[Any]]:

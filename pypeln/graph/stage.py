@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from pypeln.graph.options import checked_flag, checked_maxsize
+from pypeln.run import stats
 from pypeln.run.policy import ErrorPolicy
 
 if TYPE_CHECKING:
     from pypeln.element import Element
     from pypeln.run.plan import Operator, Plan, WorkerKind
+    from pypeln.run.stats import StageStats
 
 T_co = TypeVar("T_co", covariant=True)
 Self_ = TypeVar("Self_", bound="Stage[Any]")
@@ -146,6 +148,26 @@ class Stage(Generic[T_co]):
         from pypeln.run.run import iterate
 
         return iterate(self._plan(maxsize, return_index, "to_iterable"), return_index)
+
+    def stats(self) -> StageStats:
+        """What became of this stage's elements in the newest run that it took part in, live or ended.
+
+        Returns:
+            The figures; all 0 when there was no run.
+
+        Example:
+            >>> from pypeln import sync
+            >>> stage = sync.map(int, ["1", "two"], on_error="skip")
+            >>> list(stage)
+            [1]
+            >>> stage.stats().emitted, stage.stats().failed
+            (1, 1)
+        """
+        return stats.newest(self) or stats.StageStats(self.name, self.kind.value, self.workers)
+
+    def pipeline_stats(self) -> list[StageStats]:
+        """The same for every stage of that run, sources first."""
+        return stats.newest_run(self)
 
     def _plan(self, maxsize: int, return_index: bool, call: str) -> Plan:
         from pypeln.graph.planner import planned

@@ -28,7 +28,12 @@ async def iterate_async(plan: Plan, return_index: bool) -> AsyncGenerator[Any, N
             ordering = Ordering(plan.edges[plan.sink].lanes, run.wiring.windows_behind(None))
         if run.tasks is not None:
             run.tasks.start_in_loop()
+        counters = None if plan.sink_ordered is None else plan.stats.counters(plan.sink_ordered.id)
         async for element in async_elements(run.sink, ordering):
+            if counters is not None:
+                counters.taken += 1
+                counters.emitted += 1
+                counters.sent += 1
             yield element if return_index else element.value
         run.complete()
     except RunAborted:

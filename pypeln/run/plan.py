@@ -11,6 +11,7 @@ import enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pypeln.run.policy import DEFAULT, ErrorPolicy
+from pypeln.run.stats import RunStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,8 +141,9 @@ class Plan:
         stages: Every stage that has workers.
         edges: The queues between them.
         sink: The edge whose elements the consumer gets.
-        sink_reorders: The last stage was `ordered`: the consumer's side puts elements in order.
         trailing: Sync stages after the sink, in order.
+        sink_ordered: The `ordered` that the consumer's side does; counts what the consumer gets.
+        stats: How the elements of all these end.
     """
 
     def __init__(
@@ -149,14 +151,21 @@ class Plan:
         stages: list[PlannedStage],
         edges: list[Edge],
         sink: int,
-        sink_reorders: bool = False,
         trailing: list[PlannedStage] | None = None,
+        sink_ordered: PlannedStage | None = None,
     ) -> None:
         self.stages = stages
         self.edges = edges
         self.sink = sink
-        self.sink_reorders = sink_reorders
         self.trailing: list[PlannedStage] = [] if trailing is None else trailing
+        self.sink_ordered = sink_ordered
+        counted = [*self.stages, *([] if sink_ordered is None else [sink_ordered]), *self.trailing]
+        self.stats = RunStats(counted)
+
+    @property
+    def sink_reorders(self) -> bool:
+        """Whether the consumer's side puts elements in order."""
+        return self.sink_ordered is not None
 
     def stage_of(self, edge: Edge) -> PlannedStage | None:
         """The stage that takes from an edge, or None for the sink."""

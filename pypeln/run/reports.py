@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pypeln.exception_pickling import pack, traceback_text, unpack
 from pypeln.run.private_fds import close_private

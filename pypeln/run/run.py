@@ -17,15 +17,17 @@ import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pypeln._core.memory import RunAborted
+from pypeln._core.memory import COUNTS, RunAborted
 from pypeln._core.queue import CLOSED, InPort
 from pypeln.element import Element
 from pypeln.errors import ForkedRunError
 from pypeln.run import inline_host
 from pypeln.run.callbacks import learn
 from pypeln.run.interrupts import interrupts_held
+from pypeln.run.notes import add_note
 from pypeln.run.order import Ordering, ordered_elements
 from pypeln.run.plan import Plan, PlannedStage, WorkerKind
+from pypeln.run.stats import counted
 from pypeln.run.time_limit import TimeLimits
 from pypeln.run.wiring import Wiring, is_ring, places
 
@@ -70,7 +72,9 @@ class Run:
         self._closed = False
         self._pid = os.getpid()
         self._context = contextvars.copy_context()
-        self.wiring = Wiring(plan, async_sink)
+        with interrupts_held():  # or Ctrl-C may come between a descriptor and whoever is to close it
+            self.wiring = Wiring(plan, async_sink)
+        plan.stats.follow(self._counts)
         self.sink: InPort | LoopQueue = self._open_sink()
         _live.add(self)
 
@@ -165,6 +169,7 @@ class Run:
             if self.supervisor is not None:
                 self.supervisor.finish()
         _live.discard(self)
+        self.plan.stats.freeze()
         if stuck:
             warnings.warn(
                 f"the pipeline has ended, but {', '.join(stuck)} did not: a function or source that blocks "
@@ -191,6 +196,15 @@ class Run:
         # Its traceback leads back to the run: not to be kept here as well.
         error, self.error = self.error, None
         return error or RuntimeError("the pipeline was closed while it was being iterated")
+
+    def _counts(self, stage: PlannedStage) -> dict[str, int]:
+        """The counts of a stage of native workers."""
+        first = self.wiring.first[stage.id]
+        sums = dict.fromkeys(COUNTS, 0)
+        for place in range(first, first + places(stage)):
+            for name, count in self.wiring.ledger.counts(place).items():
+                sums[name] += count
+        return sums
 
     def _let_go(self) -> None:
         """Drop the parts: they refer to each other, and would keep the memory until it is collected."""
@@ -295,16 +309,22 @@ def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
             if not (return_index or plan.trailing or plan.sink_reorders):
                 yield from port
             else:
-                if plan.sink_reorders:
+                if plan.sink_ordered is not None:
                     ordering = Ordering(plan.edges[plan.sink].lanes, run.wiring.windows_behind(None))
-                    elements = ordered_elements(port, ordering)
+                    counters = plan.stats.counters(plan.sink_ordered.id)
+                    elements = counted(ordered_elements(port, ordering), counters)
                 else:
                     elements = _elements(port)
                 if plan.trailing:
-                    elements = inline_host.execute_trailing(plan.trailing, elements, limits)
+                    elements = inline_host.execute_trailing(plan.trailing, elements, limits, plan.stats)
                 for element in elements:
                     yield element if return_index else element.value
             run.complete()
+        except Exception as error:
+            if isinstance(run.sink, InPort) and run.sink.is_opening:
+                note = f"element {run.sink.index} of the pipeline cannot be read in the consumer's process"
+                add_note(error, note)
+            raise
         except RunAborted:
             # The error is raised below: here it would have this one's frames as its context, and keep the
             # ports.

@@ -13,6 +13,7 @@ from pypeln.element import Element
 from pypeln.run.notes import unsendable
 from pypeln.run.order import Ordering
 from pypeln.run.plan import PlannedStage
+from pypeln.run.stats import StageCounters
 from pypeln.run.task_host import StagePorts, TaskHost
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import (
@@ -31,16 +32,6 @@ if TYPE_CHECKING:
 
 # How long the loop's thread has after an abort: the host's own grace, and its second one for leftovers.
 JOIN_S = 3.0
-
-
-class StageCounters:
-    """What became of the elements of a task stage. Counted in Python, read like those of other workers."""
-
-    __slots__ = ("emitted", "failed", "filtered", "lost", "restarts", "sent", "taken", "timed_out")
-
-    def __init__(self) -> None:
-        self.taken = self.emitted = self.filtered = self.failed = self.timed_out = 0
-        self.lost = self.restarts = self.sent = 0
 
 
 class LoopWindow:
@@ -85,7 +76,6 @@ class TaskRun:
 
     def __init__(self, run: Run, stages: list[PlannedStage]) -> None:
         self._run = run
-        self._counters = {stage.id: StageCounters() for stage in stages}
         self._thread: threading.Thread | None = None
         self._main: asyncio.Task[None] | None = None
         self._host = TaskHost(stages, {stage.id: self._ports(stage) for stage in stages}, self)
@@ -100,7 +90,7 @@ class TaskRun:
         self._run.fail(error)
 
     def count(self, stage_id: int, worker: int = 0) -> StageCounters:
-        return self._counters[stage_id]
+        return self._run.plan.stats.counters(stage_id)
 
     def window(self, stage: PlannedStage) -> LoopWindow | None:
         windows = self._run.wiring.windows_of(stage)
@@ -157,10 +147,6 @@ class TaskRun:
         """All tasks have ended: give up the ports, and with them the queues."""
         self._host.let_go()
         del self._host
-
-    def counts(self, stage_id: int) -> StageCounters:
-        """What became of a stage's elements so far."""
-        return self._counters[stage_id]
 
     def _ports(self, stage: PlannedStage) -> StagePorts:
         wiring, plan = self._run.wiring, self._run.plan

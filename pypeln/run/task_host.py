@@ -25,7 +25,8 @@ from pypeln.run import callbacks
 from pypeln.run.notes import note_place
 from pypeln.run.plan import PlannedStage
 from pypeln.run.task_source import Source
-from pypeln.run.task_worker import Turn, Workers
+from pypeln.run.task_timing import Turn
+from pypeln.run.task_worker import Workers
 from pypeln.transport.event_loop import Inlet, Outlet
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Counters(Protocol):
     failed: int
     timed_out: int
     sent: int
+    retried: int
+
+    def count(self, outcome: int) -> None:
+        """One element has ended like this."""
 
 
 class Window(Protocol):

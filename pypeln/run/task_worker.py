@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
 from collections.abc import AsyncGenerator, AsyncIterable
 from inspect import CO_ITERABLE_COROUTINE
 from time import perf_counter
@@ -26,6 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pypeln.errors import RunAborted
 from pypeln.run.numbering import close_generator
 from pypeln.run.plan import Emission
+from pypeln.run.policy import Answer, Outcome, Recovery
+from pypeln.run.task_timing import Deadline, TimedOut
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, EMPTY_ENTRY, Entry, Inlet, Outlet
 
 if TYPE_CHECKING:
@@ -40,89 +41,31 @@ NO_LIMIT: Final = 1 << 60
 PLAIN: Final = frozenset({int, float, bool, str, bytes, list, tuple, dict, set, frozenset, type(None)})
 
 
-class TimedOut(Exception):
-    """`f` did not return in time for the element in hand. Never leaves this module."""
-
-
-class Turn:
-    """Whose turn it is on the loop. Shared by all workers of a host."""
-
-    __slots__ = ("owner", "until")
-
-    def __init__(self) -> None:
-        self.owner: object = None
-        self.until = 0.0
-
-    def is_over(self, owner: object, quantum_s: float) -> bool:
-        """Whether the owner has had the loop for its quantum. If somebody else ran since, it begins anew."""
-        if self.owner is owner:
-            return perf_counter() >= self.until
-        self.owner = owner
-        self.until = perf_counter() + quantum_s
-        return False
-
-    async def give_way(self, owner: object, quantum_s: float) -> None:
-        """Let everybody else run, then begin a new turn."""
-        await asyncio.sleep(0)
-        self.owner = owner
-        self.until = perf_counter() + quantum_s
-
-
-class Deadline:
-    """Cancels the worker when `f` has used up its time for an element. Waiting for room does not count.
-
-    Like `asyncio.timeout`, which Python 3.10 lacks, and which can neither be paused nor used again.
-    """
-
-    __slots__ = ("_handle", "_left_s", "_loop", "_resumed_at", "_seconds", "_task", "expired")
-
-    def __init__(self, seconds: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._loop = asyncio.get_running_loop()
-        self._seconds = seconds
-        self._handle: asyncio.TimerHandle | None = None
-        self._left_s = seconds
-        self._resumed_at = 0.0
-        self.expired = False
-
-    def start(self) -> None:
-        self.expired = False
-        self._left_s = self._seconds
-        self.resume()
-
-    def pause(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-            self._left_s -= self._loop.time() - self._resumed_at
-
-    def resume(self) -> None:
-        if not self.expired:
-            self._resumed_at = self._loop.time()
-            self._handle = self._loop.call_later(max(self._left_s, 0.0), self._expire)
-
-    def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        if self.expired and sys.version_info >= (3, 11):
-            # Or `asyncio.timeout` inside a later f would take our cancellation for another's.
-            self._task.uncancel()
-
-    def _expire(self) -> None:
-        self._handle = None
-        self.expired = True
-        self._task.cancel()
-
-
 def is_awaitable(result: Any) -> bool:
     """What inspect.isawaitable says, in a third of its time."""
     kind = type(result)
     if kind is CoroutineType or hasattr(kind, "__await__"):
         return True
     return kind is GeneratorType and bool(result.gi_code.co_flags & CO_ITERABLE_COROUTINE)
+
+
+class Trial:
+    """What has been put for an element, all outlets together.
+
+    Args:
+        out: Puts that earlier tries have made already, and this one only passes over.
+    """
+
+    __slots__ = ("puts", "skip")
+
+    def __init__(self, out: int = 0) -> None:
+        self.puts = 0
+        self.skip = out
+
+    @property
+    def out(self) -> int:
+        """How many puts have been made in all."""
+        return self.puts + self.skip
 
 
 class Workers:
@@ -149,6 +92,7 @@ class Workers:
         self._quantum_s = QUANTUM_S
         self._all_left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._context = contextvars.copy_context()  # with what on_start set
+        self._recovery = Recovery(stage.plan, asyncio.sleep)
 
     async def run(self) -> None:
         """Make the first worker; return when the inlet is closed and every worker has left."""
@@ -218,38 +162,43 @@ class Workers:
                     continue
                 counters.taken += 1
 
-                result = f(value, element_index=index, **kwargs) if wants_index else f(value, **kwargs)
-                if expands:
-                    await self._expand(result, index, lane, deadline, me)
-                    continue
-                if type(result) is CoroutineType or (type(result) not in PLAIN and is_awaitable(result)):
-                    if self._idle == 0 and self._alive < self._limit:
-                        self._hire_more()
-                    if deadline is None:
-                        result = await result
-                    else:
+                puts = 0
+                problem: Exception | None = None
+                try:
+                    result = f(value, element_index=index, **kwargs) if wants_index else f(value, **kwargs)
+                    if expands:
+                        trial = Trial()
                         try:
-                            result = await self._in_time(result, deadline)
-                        except TimedOut:
-                            counters.timed_out += 1
+                            await self._expand(result, index, lane, trial, deadline, me)
+                        finally:
+                            puts = trial.puts
+                        await self._end_element(index, lane, puts)
+                        counters.emitted += 1
+                        continue
+                    if type(result) is CoroutineType or (type(result) not in PLAIN and is_awaitable(result)):
+                        if self._idle == 0 and self._alive < self._limit:
+                            self._hire_more()
+                        result = await (result if deadline is None else self._in_time(result, deadline))
+                    if filters:
+                        if not result:
+                            counters.filtered += 1
                             await self._send_end(index, lane, 0)
                             continue
-
-                if filters:
-                    if not result:
-                        counters.filtered += 1
+                        result = value
+                    if swallows:
                         await self._send_end(index, lane, 0)
-                        continue
-                    result = value
-                if swallows:
-                    await self._send_end(index, lane, 0)
-                else:
-                    for outlet, offset in outlets:
-                        entry = (result, index, lane + offset, ELEMENT)
-                        if not outlet.put_nowait(entry):
-                            await self._wait_to_put(outlet, entry)
-                    counters.sent += 1
-                counters.emitted += 1
+                    else:
+                        for outlet, offset in outlets:
+                            entry = (result, index, lane + offset, ELEMENT)
+                            if not outlet.put_nowait(entry):
+                                await self._wait_to_put(outlet, entry)
+                            puts += 1
+                        counters.sent += 1
+                    counters.emitted += 1
+                except Exception as error:
+                    problem = error
+                if problem is not None:
+                    await self._recover(value, index, lane, problem, puts, deadline, me)
 
                 if turn.owner is not me:  # turn.is_over, without the call
                     turn.owner = me
@@ -261,9 +210,119 @@ class Workers:
         except RunAborted:
             pass  # ends here: a Task keeps the traceback of what it raised, whose frames have the Task
         except BaseException as error:
-            if index is not None and not stage.host.aborting:
-                counters.failed += 1
+            if index is not None and not isinstance(error, Exception) and not stage.host.aborting:
+                counters.failed += 1  # other errors have been counted where they were given up
             stage.host.fail(error, stage.plan, index)
+
+    async def _recover(
+        self,
+        value: Any,
+        index: tuple[int, ...],
+        lane: int,
+        problem: Exception,
+        out: int,
+        deadline: Deadline | None,
+        me: object,
+    ) -> None:
+        """The further tries of an element that failed, and what the policy says about it then.
+
+        Args:
+            problem: What the first try raised.
+            out: How many puts it has made.
+        """
+        tries, counters, error = 1, self._stage.counters, problem
+        while tries <= self._recovery.retries:
+            counters.retried += 1
+            await self._recovery.wait(tries)
+            tries += 1
+            trial = Trial(out)
+            try:
+                outcome = await self._attempt(value, index, lane, trial, deadline, me)
+            except Exception as raised:
+                error = raised
+                out = trial.out
+            else:
+                await self._end_element(index, lane, trial.out)
+                counters.count(outcome)
+                return
+        outcome = Outcome.TIMED_OUT if isinstance(error, TimedOut) else Outcome.FAILED
+        try:
+            out = await self._give_up(value, index, lane, error, tries, out, me)
+            await self._end_element(index, lane, out)
+        finally:
+            if not self._stage.host.aborting:
+                counters.count(outcome)
+
+    async def _attempt(
+        self,
+        value: Any,
+        index: tuple[int, ...],
+        lane: int,
+        trial: Trial,
+        deadline: Deadline | None,
+        me: object,
+    ) -> Outcome:
+        """One more try, from the call of `f` to what comes of it."""
+        f, kwargs = self._stage.plan.f, self._injection.kwargs
+        assert f is not None
+        wants_index = self._injection.wants_index
+        result = f(value, element_index=index, **kwargs) if wants_index else f(value, **kwargs)
+        if self._emission is Emission.EACH_OF_RESULT:
+            await self._expand(result, index, lane, trial, deadline, me)
+            return Outcome.EMITTED
+        if is_awaitable(result):
+            result = await (result if deadline is None else self._in_time(result, deadline))
+        return await self._emit(value, result, index, lane, trial)
+
+    async def _emit(
+        self, value: Any, result: Any, index: tuple[int, ...], lane: int, trial: Trial
+    ) -> Outcome:
+        """Put what the operator, other than flat_map, makes of an element and a result."""
+        if self._emission is Emission.INPUT_IF_RESULT:
+            if not result:
+                return Outcome.FILTERED
+            result = value
+        if self._emission is not Emission.NOTHING:
+            await self._put(result, index, lane, trial)
+        return Outcome.EMITTED
+
+    async def _give_up(
+        self,
+        value: Any,
+        index: tuple[int, ...],
+        lane: int,
+        error: BaseException,
+        tries: int,
+        out: int,
+        me: object,
+    ) -> int:
+        """Do what the policy says about an element that failed for the last time; how many puts are out."""
+        recovery, outlets = self._recovery, len(self._stage.outlets)
+        outcome = Outcome.TIMED_OUT if isinstance(error, TimedOut) else Outcome.FAILED
+        answer = recovery.answer(outcome)
+        if answer is Answer.SKIP:
+            return out
+        if outcome is Outcome.TIMED_OUT:
+            error = recovery.error(outcome)
+        if answer is Answer.RAISE:
+            raise error
+        # An output that only some outlets have is completed with what stands for it.
+        trial = Trial(out % outlets)
+        trial.puts = out - trial.skip
+        expands = self._emission is Emission.EACH_OF_RESULT
+        if answer is Answer.COLLECT:
+            failure = recovery.failure(error, value, index, tries)
+            place = (*index, trial.puts // outlets) if expands else index
+            await self._put(failure, place, lane, trial)
+        else:
+            result = recovery.replacement(error, value, index)
+            if expands:
+                await self._expand(result, index, lane, trial, None, me)
+            else:
+                if is_awaitable(result):
+                    result = await result
+                await self._emit(value, result, index, lane, trial)
+        return trial.out
 
     async def _move(self) -> None:
         """Send on what comes in, in order where the operator says so."""
@@ -320,11 +379,16 @@ class Workers:
             deadline.stop()
 
     async def _expand(
-        self, result: Any, index: tuple[int, ...], lane: int, deadline: Deadline | None, me: object
+        self,
+        result: Any,
+        index: tuple[int, ...],
+        lane: int,
+        trial: Trial,
+        deadline: Deadline | None,
+        me: object,
     ) -> None:
         """Put each of what `f` returned: an iterable, an async iterable, or an awaitable of one of them."""
-        counters = self._stage.counters
-        sent = 0
+        number = trial.puts // len(self._stage.outlets)
         if deadline is not None:
             deadline.start()
         try:
@@ -337,8 +401,8 @@ class Workers:
                 children = result.__aiter__()
                 try:
                     async for child in children:
-                        await self._send_child(child, (*index, sent), lane, deadline, me)
-                        sent += 1
+                        await self._send_child(child, (*index, number), lane, trial, deadline, me)
+                        number += 1
                 finally:
                     if isinstance(children, AsyncGenerator):
                         await children.aclose()
@@ -346,36 +410,63 @@ class Workers:
                 iterator = iter(result)
                 try:
                     for child in iterator:
-                        await self._send_child(child, (*index, sent), lane, deadline, me)
-                        sent += 1
+                        await self._send_child(child, (*index, number), lane, trial, deadline, me)
+                        number += 1
                 finally:
                     close_generator(iterator)
         except asyncio.CancelledError:
             if deadline is None or not deadline.expired or self._stage.host.aborting:
                 raise
-            counters.timed_out += 1
-        else:
-            counters.emitted += 1
+            raise TimedOut from None
         finally:
             if deadline is not None:
                 deadline.stop()
-        await self._send_end(index, lane, sent)
 
     async def _send_child(
-        self, value: Any, index: tuple[int, ...], lane: int, deadline: Deadline | None, me: object
+        self,
+        value: Any,
+        index: tuple[int, ...],
+        lane: int,
+        trial: Trial,
+        deadline: Deadline | None,
+        me: object,
     ) -> None:
-        for outlet, offset in self._stage.outlets:
-            entry = (value, index, lane + offset, ELEMENT)
-            if not outlet.put_nowait(entry):
-                if deadline is not None:
-                    deadline.pause()
-                await self._wait_to_put(outlet, entry)
-                if deadline is not None:
-                    deadline.resume()
-        self._stage.counters.sent += 1
+        await self._put(value, index, lane, trial, deadline)
         turn = self._stage.host.turn
         if turn.is_over(me, self._quantum_s):
             await turn.give_way(me, self._quantum_s)
+
+    async def _put(
+        self, value: Any, index: tuple[int, ...], lane: int, trial: Trial, deadline: Deadline | None = None
+    ) -> None:
+        """Put an element into every outlet that does not have it since an earlier try."""
+        is_new = False
+        for outlet, offset in self._stage.outlets:
+            if trial.skip:
+                trial.skip -= 1
+            else:
+                entry = (value, index, lane + offset, ELEMENT)
+                if not outlet.put_nowait(entry):
+                    if deadline is not None:
+                        deadline.pause()
+                    await self._wait_to_put(outlet, entry)
+                    if deadline is not None:
+                        deadline.resume()
+                is_new = True
+            trial.puts += 1
+        self._stage.counters.sent += is_new
+
+    async def _end_element(self, index: tuple[int, ...], lane: int, puts: int) -> None:
+        """END marks, where no element says it all. Its puts were dealt to the outlets in turn."""
+        stage = self._stage
+        if not stage.ended_outlets or (puts and self._emission is not Emission.EACH_OF_RESULT):
+            return
+        outlets = len(stage.outlets)
+        for which, (outlet, offset) in enumerate(stage.outlets):
+            if (outlet, offset) in stage.ended_outlets:
+                entry = (None, index, lane + offset, (puts + outlets - 1 - which) // outlets)
+                if not outlet.put_nowait(entry):
+                    await self._wait_to_put(outlet, entry)
 
     async def _send(self, value: Any, index: tuple[int, ...], lane: int) -> None:
         counters = self._stage.counters
