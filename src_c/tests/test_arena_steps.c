@@ -1,16 +1,21 @@
-/* test_arena_steps.c - a death at every instruction of the arena's operations: after repair nothing is
- * lost and nothing is there twice, which is tried by using the arena up to its last byte. */
+/* test_arena_steps.c - a death at every instruction of the arena's operations, and at every instruction of
+ * the repair after it: once repaired nothing is lost and nothing is there twice, which is tried by using the
+ * arena up to its last byte. */
 #include <unistd.h>
 
 #include "arena_chunks.h"
 #include "check.h"
 #include "steps.h"
+#include "tally.h"
 
 #define MIB ((uint64_t)1 << 20)
+/* Small blocks, few to a chunk: what is done to one is done to each, and takes its time. */
+#define PARTS 4
+#define SMALL (MIB / PARTS)
 
 enum { CHUNKS = 4, PARENT = 1, CHILD = 2 };
 
-static pp_segment memory, copy;
+static pp_segment memory;
 
 static void must(int status) {
     if (status != PP_OK) _exit(3);
@@ -33,12 +38,12 @@ static void leave_free(pp_arena *arena, uint64_t nbytes) {
     while (count > 0) must(pp_arena_release(arena, blocks[--count]));
 }
 
-static void prepare_cut(pp_arena *arena) { leave_free(arena, MIB / 16); }
+static void prepare_cut(pp_arena *arena) { leave_free(arena, SMALL); }
 
 static void prepare_run(pp_arena *arena) { leave_free(arena, CHUNKS * MIB); }
 
 static void do_small(pp_arena *arena) {
-    pp_descriptor block = take(arena, 65000);
+    pp_descriptor block = take(arena, SMALL - 500);
     must(pp_arena_publish(arena, block, 1));
     must(pp_arena_retain(arena, block));
     must(pp_arena_release(arena, block));
@@ -52,7 +57,7 @@ static void do_run(pp_arena *arena) {
 }
 
 static void do_unpublished(pp_arena *arena) {
-    pp_descriptor block = take(arena, 2 * MIB), small = take(arena, 65000);
+    pp_descriptor block = take(arena, 2 * MIB), small = take(arena, SMALL - 500);
     must(pp_arena_release(arena, block));
     must(pp_arena_release(arena, small));
 }
@@ -69,13 +74,13 @@ static void do_fill(pp_arena *arena) {
 
 static void prepare_full(pp_arena *arena) {
     pp_descriptor block;
-    while (pp_arena_allocate(arena, MIB / 16, &block) == PP_OK) must(pp_arena_publish(arena, block, 1));
+    while (pp_arena_allocate(arena, SMALL, &block) == PP_OK) must(pp_arena_publish(arena, block, 1));
 }
 
 static void do_release_in_full(pp_arena *arena) {
-    static const uint64_t blocks[] = {5, 16, 63};
-    for (int i = 0; i < 3; i++) must(pp_arena_release(arena, (pp_descriptor){blocks[i] * MIB / 16, 1}));
-    pp_descriptor block = take(arena, MIB / 16);
+    static const uint64_t blocks[] = {1, 4, 15};
+    for (int i = 0; i < 3; i++) must(pp_arena_release(arena, (pp_descriptor){blocks[i] * SMALL, 1}));
+    pp_descriptor block = take(arena, SMALL);
     must(pp_arena_release(arena, block));
 }
 
@@ -83,7 +88,7 @@ static void do_release_in_full(pp_arena *arena) {
 
 static void bury(void) {
     pp_arena arena;
-    CHECK_EQUAL(pp_arena_open(&arena, &copy, PARENT), PP_OK);
+    CHECK_EQUAL(pp_arena_open(&arena, &memory, PARENT), PP_OK);
     uint64_t travelling = 0;
     for (uint64_t chunk = 0; chunk < CHUNKS; chunk++) {
         for (uint64_t i = 0; i < PP_WORDS_MAX; i++) {
@@ -91,7 +96,7 @@ static void bury(void) {
             uint64_t seen = pp_load_acq(word);
             if (seen == 0 || seen > PP_BLOCK_COUNT_MAX) continue;
             /* What travels is the business of slots and leases: here, the last of them lets go. */
-            uint64_t block_bytes = pp_load_acq(&pp_chunk_at(&arena, chunk)->word) > PP_CLASSES ? 0 : MIB / 16;
+            uint64_t block_bytes = pp_load_acq(&pp_chunk_at(&arena, chunk)->word) > PP_CLASSES ? 0 : SMALL;
             pp_descriptor block = {chunk * PP_CHUNK_BYTES + i * block_bytes, 1};
             pp_store_rel(word, 1);
             CHECK_EQUAL(pp_arena_release(&arena, block), PP_OK);
@@ -107,9 +112,9 @@ static void bury(void) {
         for (uint64_t i = 0; i < PP_WORDS_MAX; i++)
             CHECK_EQUAL(pp_load_acq(&pp_words_of(&arena, chunk)[i]), 0);
     }
-    static const uint64_t sizes[] = {MIB / 16, CHUNKS * MIB, MIB / 2, 2 * MIB};
+    static const uint64_t sizes[] = {SMALL, CHUNKS * MIB, MIB / 2, 2 * MIB};
     for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        pp_descriptor blocks[CHUNKS * 16], none;
+        pp_descriptor blocks[CHUNKS * PARTS], none;
         uint64_t count = CHUNKS * MIB / sizes[s];
         for (uint64_t i = 0; i < count; i++)
             CHECK_EQUAL(pp_arena_allocate(&arena, sizes[s], &blocks[i]), PP_OK);
@@ -122,15 +127,17 @@ static void bury(void) {
  * the child dies between freeing a block and saying so. */
 static void bury_in_full(void) {
     pp_arena arena;
-    CHECK_EQUAL(pp_arena_open(&arena, &copy, PARENT), PP_OK);
+    CHECK_EQUAL(pp_arena_open(&arena, &memory, PARENT), PP_OK);
     pp_arena_repair(&arena, CHILD);
     uint64_t free_blocks = 0, found = 0;
     for (uint64_t chunk = 0; chunk < CHUNKS; chunk++)
-        for (uint64_t i = 0; i < 16; i++) free_blocks += pp_load_acq(&pp_words_of(&arena, chunk)[i]) == 0;
+        for (uint64_t i = 0; i < PARTS; i++) free_blocks += pp_load_acq(&pp_words_of(&arena, chunk)[i]) == 0;
     pp_descriptor block;
-    while (pp_arena_allocate(&arena, MIB / 16, &block) == PP_OK) found++;
+    while (pp_arena_allocate(&arena, SMALL, &block) == PP_OK) found++;
     CHECK_EQUAL(found, free_blocks);
 }
+
+/* ---- deaths ---- */
 
 static void (*scenario)(pp_arena *);
 
@@ -140,23 +147,89 @@ static void in_child(void) {
     scenario(&mine);
 }
 
+static void repair(void) {
+    pp_arena arena;
+    must(pp_arena_open(&arena, &memory, PARENT));
+    pp_arena_repair(&arena, CHILD);
+}
+
+/* Everything before the payload: the header, the chunk table and the block words. */
+static uint64_t watched;
+static unsigned char *last_seen;
+
+static bool memory_has_changed(void) {
+    if (memcmp(last_seen, memory.base, watched) == 0) return false;
+    memcpy(last_seen, memory.base, watched);
+    return true;
+}
+
+/* With `memory` as in `image`, kill at the points of the path. */
+static void kill_along(const path *p, void (*act)(void), const unsigned char *image, uint64_t every,
+                       void (*on_death)(void), tally *sum) {
+    for (uint64_t at = 0; at < p->count; at++) {
+        if (at % every != 0 && !p->changed[at]) continue;
+        memcpy(memory.base, image, watched);
+        walker w = walker_start(act);
+        walker_go(&w, p, at);
+        walker_kill(&w);
+        on_death();
+        sum->points++;
+    }
+}
+
+static unsigned char *image_of_death;
+static void (*check_death)(void);
+static tally of_repairers;
+
+/* The repairer dies at each step that changes something, and another one takes over. It only stands still
+ * meanwhile, which leaves the same memory: hundreds of deaths, each with hundreds of repairs, take long. */
+static void kill_repairers(void) {
+    walker w = walker_start(repair);
+    memory_has_changed();
+    bool changed = true;
+    do {
+        if (!changed) continue;
+        memcpy(image_of_death, memory.base, watched);
+        check_death();
+        memcpy(memory.base, image_of_death, watched);
+        of_repairers.points++;
+    } while (walker_step(&w) == WALKED && (changed = memory_has_changed(), true));
+    walker_kill(&w);
+}
+
 static void step_through(const char *name, void (*prepare)(pp_arena *), void (*run)(pp_arena *),
                          void (*check)(void)) {
+    static path of_child;
     pp_arena arena;
+    tally of_deaths = {0};
     CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(CHUNKS * MIB)), PP_OK);
-    CHECK_EQUAL(pp_segment_create(&copy, memory.nbytes), PP_OK);
     CHECK_EQUAL(pp_arena_create(&memory, CHUNKS * MIB), PP_OK);
     CHECK_EQUAL(pp_arena_open(&arena, &memory, PARENT), PP_OK);
     prepare(&arena);
     scenario = run;
-    /* Everything before the payload: the header, the chunk table and the block words. */
-    steps_through(name, in_child, memory.base, arena.header->payload_offset, copy.base, check);
+    check_death = check;
+    of_repairers = (tally){0};
+    watched = arena.header->payload_offset;
+    last_seen = calloc(3, watched);
+    CHECK(last_seen != NULL);
+    unsigned char *image = last_seen + watched;
+    image_of_death = image + watched;
+    memcpy(image, memory.base, watched);
+
+    walker w = walker_start(in_child);
+    path_record(&of_child, &w, memory_has_changed);
+    kill_along(&of_child, in_child, image, steps_every(20), check, &of_deaths);
+    report(name, "arena", &of_deaths);
+    tally again = {0};
+    kill_along(&of_child, in_child, image, MOST_STEPS, kill_repairers, &again);
+    report("    its repair", "arena", &of_repairers);
+    free(last_seen);
     pp_segment_close(&memory);
-    pp_segment_close(&copy);
 }
 
 int main(void) {
     if (!steps_are_possible()) return STEPS_SKIPPED;
+    print_heading();
     step_through("first small block", prepare_nothing, do_small, bury);
     step_through("small block in a free cut", prepare_cut, do_small, bury);
     step_through("small block where a run was", prepare_run, do_small, bury);
@@ -168,5 +241,5 @@ int main(void) {
     step_through("full chunk", prepare_nothing, do_fill, bury);
     step_through("full chunk, cuts before", prepare_cut, do_fill, bury);
     step_through("release in a full arena", prepare_full, do_release_in_full, bury_in_full);
-    return 0;
+    return report_total();
 }
