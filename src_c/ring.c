@@ -193,7 +193,8 @@ static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
                 return PP_OK;
             case PP_READING: help(&ring->head, at); continue;
             case PP_SKIP:
-                if (pp_cas64(&slot->word, &word, word_of(lap + 1, 0, PP_FREE))) {
+                /* seq_cst, as in pop_free: a producer may be waiting for this slot. */
+                if (pp_cas64_seq(&slot->word, &word, word_of(lap + 1, 0, PP_FREE))) {
                     help(&ring->head, at);
                     pp_spot_notify(&ring->not_full, port->bell);
                 }
