@@ -41,6 +41,7 @@ cdef extern from "clock.h" nogil:
     uint64_t pp_now_ns() noexcept
 
 cdef extern from "park.h" nogil:
+    uint32_t PP_ARMED
     ctypedef struct pp_spot:
         pp_a32 waiters
         uint32_t shared

@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, pp_head,
+    PP_ABORTED, PP_ARMED, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, load32, pp_head,
     pp_pop_claim, pp_pop_free, pp_port, pp_port_open, pp_push_claim, pp_push_publish, pp_ring,
     pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create,
     pp_ring_wake_all, pp_slot, store32,
@@ -61,6 +61,16 @@ cdef class LocalRing:
     def count(self):
         """How many elements it holds, more or less."""
         return pp_ring_count(self.ring)
+
+    @property
+    def aborted(self):
+        """Whether no element goes in or out any more."""
+        return bool(load32(&self.ring.aborted))
+
+    @property
+    def awaited(self):
+        """Whether an event loop waits for the next element."""
+        return bool(load32(&self.ring.not_empty.waiters) & PP_ARMED)
 
     @property
     def capacity(self):

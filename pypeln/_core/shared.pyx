@@ -12,8 +12,8 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE, PP_MAX_DEPTH,
-    PP_OK, PP_TOOBIG, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open,
+    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE, PP_MAX_DEPTH,
+    PP_OK, PP_TOOBIG, load32, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open,
     pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage,
     pp_descriptor, pp_head, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open,
     pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for,
@@ -90,6 +90,16 @@ cdef class SharedRing:
     def count(self):
         """How many elements it holds, more or less."""
         return pp_ring_count(self.ring)
+
+    @property
+    def aborted(self):
+        """Whether no element goes in or out any more."""
+        return bool(load32(&self.ring.aborted))
+
+    @property
+    def awaited(self):
+        """Whether an event loop waits for the next element."""
+        return bool(load32(&self.ring.not_empty.waiters) & PP_ARMED)
 
     @property
     def capacity(self):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import os
+import sys
 import threading
 import time
 import warnings
@@ -32,6 +33,7 @@ from pypeln.run.time_limit import TimeLimits
 from pypeln.run.wiring import Wiring, is_ring, places
 
 if TYPE_CHECKING:
+    from pypeln.run.diagnosis import WatchedRun
     from pypeln.run.supervisor import Supervisor
     from pypeln.run.task_control import TaskRun
     from pypeln.run.worker_thread import WorkerThread
@@ -76,6 +78,11 @@ class Run:
             self.wiring = Wiring(plan, async_sink)
         plan.stats.follow(self._counts)
         self.sink: InPort | LoopQueue = self._open_sink()
+        self.watched: WatchedRun | None = None
+        if setting := os.environ.get("PYPELN_DEBUG"):
+            from pypeln.run.diagnosis import watched_run
+
+            self.watched = watched_run(self, setting)
         _live.add(self)
 
     def start(self) -> None:
@@ -110,6 +117,8 @@ class Run:
                 self.tasks.start_thread()
         for thread in self._threads:
             thread.thread.start()
+        if self.watched is not None:
+            self.watched.start()
 
     def fail(self, error: BaseException) -> None:
         """End the run with this error. From any thread; only the first one counts."""
@@ -168,6 +177,8 @@ class Run:
                 stuck.append("its event loop")
             if self.supervisor is not None:
                 self.supervisor.finish()
+            if self.watched is not None:
+                self.watched.close()
         _live.discard(self)
         self.plan.stats.freeze()
         if stuck:
@@ -216,6 +227,7 @@ class Run:
             self.tasks.let_go()
             self.tasks = None
         self.supervisor = None
+        self.watched = None
 
     def _open_sink(self) -> InPort | LoopQueue:
         queue = self.wiring.queues[self.plan.sink]
@@ -255,6 +267,7 @@ class Run:
                         ends=[plan.edges[outlet.edge].ends for outlet in stage.outlets],
                         lanes_in=1 if stage.inlet is None else plan.edges[stage.inlet].lanes,
                         windows=[each.described() for each in windows],
+                        dump_fd=-1 if self.watched is None else self.watched.open_dump(first + worker),
                     )
                 )
         return jobs
@@ -304,6 +317,8 @@ def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
         run = Run(plan)
         try:
             run.start()
+            if run.watched is not None:
+                run.watched.consumer = sys._getframe()
             port = run.sink
             assert isinstance(port, InPort)
             if not (return_index or plan.trailing or plan.sink_reorders):

@@ -188,6 +188,18 @@ class Supervisor:
         """From now on deaths are noticed."""
         self._thread.start()
 
+    def pids(self) -> dict[int, int]:
+        """The process of each worker that has one, by its place in the ledger. From any thread."""
+        found = {}
+        for worker in self._workers:
+            process = worker.process
+            try:
+                if process is not None and process.pid is not None:
+                    found[worker.job.number] = process.pid
+            except ValueError:  # buried meanwhile
+                pass
+        return found
+
     def wake(self) -> None:
         """The run's state has changed: look at it. From any thread, also after the end."""
         with self._lock:

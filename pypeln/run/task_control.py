@@ -143,6 +143,11 @@ class TaskRun:
         if cancelled is not None:
             raise cancelled
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop of the tasks, once they run."""
+        return self._host.loop
+
     def let_go(self) -> None:
         """All tasks have ended: give up the ports, and with them the queues."""
         self._host.let_go()

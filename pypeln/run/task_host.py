@@ -203,6 +203,11 @@ class TaskHost:
         if cancelled is not None:
             raise cancelled
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that it runs in, once it runs."""
+        return self._loop
+
     def abort(self) -> None:
         """End early: drop what is there and cancel everything. From any thread, at any time; idempotent."""
         loop = self._loop

@@ -53,6 +53,7 @@ class ProcessJob:
         windows: Those that its source must not run ahead of, or that it moves as an `ordered` stage.
         report_fd: Where it reports.
         alive_fd: Readable, at its end, when the parent is gone.
+        dump_fd: Where it writes its stacks when it is asked to; -1: it is not asked.
         stage_name: The stage's name in the plan.
         death: Of what the worker before this one died, when its element is lost.
     """
@@ -70,6 +71,7 @@ class ProcessJob:
     windows: list[WindowPlan]
     report_fd: int = -1
     alive_fd: int = -1
+    dump_fd: int = -1
     stage_name: str = dataclasses.field(init=False)
     death: WorkerDied | None = None
 
@@ -87,12 +89,14 @@ class ProcessJob:
         state = self.__dict__.copy()
         # Bytes until the worker can report what reading them raises.
         state["stage"] = _pickled_stage(self.stage)
-        state["report_fd"], state["alive_fd"] = DupFd(self.report_fd), DupFd(self.alive_fd)
+        for name in ("report_fd", "alive_fd", "dump_fd"):
+            state[name] = DupFd(state[name]) if state[name] >= 0 else None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.report_fd, self.alive_fd = state["report_fd"].detach(), state["alive_fd"].detach()
+        for name in ("report_fd", "alive_fd", "dump_fd"):
+            setattr(self, name, -1 if state[name] is None else state[name].detach())
 
     def load_stage(self) -> None:
         """Read the stage, where it came as bytes.
@@ -137,6 +141,10 @@ def main(job: ProcessJob) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see process_start.ctrl_c_held_back
+    if job.dump_fd >= 0:
+        from pypeln.run.process_stacks import listen
+
+        listen(job.dump_fd)
     leave = _Leave()
     reports = ReportWriter(job.report_fd)
     desk: Desk | None = None
@@ -239,7 +247,7 @@ class Desk:
                 job.number,
                 Recovery(stage, death=job.death),
                 None,
-                stage.timeout > 0,
+                stage.timeout > 0 or job.dump_fd >= 0,
             )
             self._worker.run()
             self._worker = None

@@ -54,6 +54,12 @@ class WorkerThread:
         if self.guard is not None:
             self.guard.fire("abort")
 
+    @property
+    def index(self) -> tuple[int, ...] | None:
+        """element_index of what it took last."""
+        loop = self._loop
+        return None if loop is None else loop.index
+
     def let_go(self) -> None:
         """The thread has ended, or was never started: a thread that was not keeps what it would have run."""
         del self.thread
@@ -111,7 +117,7 @@ class WorkerThread:
                 self.number,
                 Recovery(stage, run.sleep),
                 self.guard,
-                stage.timeout > 0,
+                stage.timeout > 0 or run.watched is not None,
             )
             self._loop.run()
             self._loop = None

@@ -99,6 +99,31 @@ class LoopQueue:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def capacity(self) -> int:
+        """The most entries it may hold."""
+        return self.maxsize or SOFT_BOUND
+
+    @property
+    def closed(self) -> bool:
+        """Whether every producer has closed. Entries may still be waiting."""
+        return self._producers <= 0
+
+    @property
+    def aborted(self) -> bool:
+        """Whether whoever takes or puts gets `RunAborted`."""
+        return self._aborted
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for an entry."""
+        return bool(self._takers or self._nappers)
+
+    @property
+    def count(self) -> int:
+        """Entries that it holds."""
+        return len(self._entries)
+
     def backlog(self) -> int:
         """Entries that wait to be taken."""
         return len(self._entries)
