@@ -21,6 +21,7 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
+from pypeln.run.gil_switch import GilSwitch
 from pypeln.run.private_fds import close_private, own_privately
 
 if TYPE_CHECKING:
@@ -114,7 +115,11 @@ class WatchedRun:
         return self.dumps[number]
 
     def start(self) -> None:
-        """Watch from now on. After the run's processes were forked: this may start a thread."""
+        """Watch from now on.
+
+        After processes are forked, because this may start a thread; before threads are started, because f may
+        never give the GIL back.
+        """
         self.moved_at = self.asked_at = time.monotonic()
         _watch(self)
 
@@ -170,6 +175,10 @@ class Watcher:
         os.set_blocking(self._ring_fd, False)
         self._handler_before: object = None
         self._thread = threading.Thread(target=self._watch, name="pypeln diagnosis", daemon=True)
+        self._switch: GilSwitch | None = None
+        if settings.stall_s is not None:
+            self._switch = GilSwitch(settings.stall_s + GIL_GRACE_S, stderr_fd())
+            self._switch.postpone()
         self._register()
         self._thread.start()
 
@@ -208,26 +217,23 @@ class Watcher:
             signal.signal(signum, handler)  # set during the run, over ours
 
     def _watch(self) -> None:
-        from pypeln.run.gil_switch import GilSwitch
-
         stall_s = self._settings.stall_s
         look_s = None if stall_s is None else min(max(stall_s / 10, CLOSEST_LOOK_S), FARTHEST_LOOK_S)
         poll = select.poll()
         poll.register(self._listen_fd, select.POLLIN)
-        switch = None if stall_s is None else GilSwitch(stall_s + GIL_GRACE_S, stderr_fd())
         try:
             while not self._over:
                 called = False
                 for _ in poll.poll(None if look_s is None else look_s * 1000):
                     called = os.read(self._listen_fd, 65536) != b"\n"
                 for watched in list(self.runs):
-                    if switch is not None:
-                        switch.postpone()
+                    if self._switch is not None:
+                        self._switch.postpone()
                     if not self._over:
                         self._look(watched, called)
         finally:
-            if switch is not None:
-                switch.release()
+            if self._switch is not None:
+                self._switch.release()
 
     def _look(self, watched: WatchedRun, called: bool) -> None:
         from pypeln.run.report import report

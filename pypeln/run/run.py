@@ -108,6 +108,8 @@ class Run:
             self.supervisor = Supervisor(self, self._jobs(), timed)
             self.supervisor.start_processes()
             self.supervisor.start_watching()
+        if self.watched is not None:
+            self.watched.start()
         tasks = [stage for stage in stages if stage.kind is WorkerKind.TASK]
         if tasks:
             from pypeln.run.task_control import TaskRun
@@ -117,8 +119,6 @@ class Run:
                 self.tasks.start_thread()
         for thread in self._threads:
             thread.thread.start()
-        if self.watched is not None:
-            self.watched.start()
 
     def fail(self, error: BaseException) -> None:
         """End the run with this error. From any thread; only the first one counts."""

@@ -377,7 +377,7 @@ def test_without_the_variable_nothing_of_it_is_even_imported(
         monkeypatch.delenv("PYPELN_DEBUG")
     else:
         monkeypatch.setenv("PYPELN_DEBUG", setting)
-    loaded = "say(*({'pypeln.run.report', 'pypeln.run.gil_switch'} & set(sys.modules)), 'end')"
+    loaded = "say(*({'pypeln.run.report', 'pypeln.run.stacks'} & set(sys.modules)), 'end')"
     with program(tmp_path, f"list(pr.map(same, range(10))); {loaded}") as running:
         assert running.wait_for_line() == "end"
         assert running.end() == (0, "")
