@@ -1,0 +1,44 @@
+"""Pools with the interface of `multiprocessing.Pool`, read with `imap_unordered`."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from job import WORKERS, Failed, Job
+
+# More than any fault has elements: an iterator that raises the same error for ever must not go on for ever.
+MOST_ERRORS = 1000
+
+
+@contextmanager
+def multiprocessing_pool(job: Job) -> Iterator[Iterator[Any]]:
+    """`multiprocessing.Pool`."""
+    with multiprocessing.Pool(WORKERS, initializer=job.initializer) as pool:
+        yield _each(pool.imap_unordered(job.f, job.source()))
+    pool.join()
+
+
+@contextmanager
+def billiard_pool(job: Job) -> Iterator[Iterator[Any]]:
+    """`billiard.Pool`: the fork that Celery uses, with time-outs and a watch over lost workers."""
+    import billiard
+
+    with billiard.Pool(WORKERS, initializer=job.initializer, timeout=job.timeout_s) as pool:
+        yield _each(pool.imap_unordered(job.f, job.source()))
+    pool.join()
+
+
+def _each(results: Iterator[Any]) -> Iterator[Any]:
+    errors = 0
+    while errors < MOST_ERRORS:
+        try:
+            yield next(results)
+        except StopIteration:
+            return
+        except Exception as error:
+            # The iterator can be read on after an element that failed.
+            errors += 1
+            yield Failed(error)
