@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             if (not options.faults or fault.name in options.faults)
             and contender.kind in fault.kinds
             and (contender.times_out or not fault.needs_timeout)
+            and not (options.missing and contender.name in cells.get(fault.name, {}))
         ]
     with ThreadPoolExecutor(options.at_once) as threads:
         outcomes = threads.map(lambda task: _strike(task, options.watchdog), todo)
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="keeps the results; cells that are not run again stay as they are (default: results.json here)",
     )
+    parser.add_argument("--missing", action="store_true", help="run only what has no result yet")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
     return parser
 

@@ -143,14 +143,13 @@ def _is_busy(folder: Path) -> bool:
 
 
 def _runs(pid: int) -> bool:
-    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
-        try:
+    try:
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
             # What follows the name, which may contain anything, begins with the state.
-            state = stat.read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state in "RD":
-            return True
+            if stat.read_text().rpartition(")")[2].split()[0] in "RD":
+                return True
+    except (OSError, IndexError):
+        pass  # it has just ended
     return False
 
 
