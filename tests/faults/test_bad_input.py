@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from process_table import children, thread_names
+from support.process_table import children, thread_names
 
 from pypeln import io, pr, sync, th
 

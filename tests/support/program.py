@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from process_table import descendants, is_alive
 from support.notes import wait_until
+from support.process_table import descendants, is_alive
 
 WATCHDOG_S = 30
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from process_table import children
+from support.process_table import children
 
 from pypeln import EncodeError, RemoteError, WorkerDied, io, pr, th
 
@@ -56,7 +56,9 @@ UNSENDABLE = [threading.Lock, CannotBeReduced, lambda: lambda: None]
 
 @pytest.mark.parametrize("make", UNSENDABLE, ids=["lock", "reduce raises", "lambda"])
 @pytest.mark.parametrize("operator", ["map", "flat_map"])
-def test_a_result_that_cannot_be_pickled(make: Callable[[], Any], operator: str, fork: None) -> None:
+def test_promise_03_a_result_that_cannot_be_pickled(
+    make: Callable[[], Any], operator: str, fork: None
+) -> None:
     def f(x: int) -> Any:
         result = make() if x == BAD else x
         return [result] if operator == "flat_map" else result
@@ -69,39 +71,41 @@ def test_a_result_that_cannot_be_pickled(make: Callable[[], Any], operator: str,
     assert children() == set()
 
 
-def test_a_result_that_cannot_be_pickled_however_workers_start(start_method: str) -> None:
+def test_promise_03_a_result_that_cannot_be_pickled_however_workers_start(start_method: str) -> None:
     with pytest.raises(EncodeError, match=r"stage map\(<lambda>\) cannot send element \(20,\)"):
         list(pr.map(lambda x: threading.Lock() if x == BAD else x, range(1000), workers=2, maxsize=1))
     assert children() == set()
 
 
 @pytest.mark.parametrize("make", UNSENDABLE, ids=["lock", "reduce raises", "lambda"])
-def test_an_element_of_the_source_that_cannot_be_pickled(make: Callable[[], Any], fork: None) -> None:
+def test_promise_03_an_element_of_the_source_that_cannot_be_pickled(
+    make: Callable[[], Any], fork: None
+) -> None:
     with pytest.raises(EncodeError, match=r"stage from_iterable\(generator\) cannot send element \(20,\)"):
         list(pr.map(same, (make() if x == BAD else x for x in range(1000)), maxsize=1))
     assert children() == set()
 
 
 @pytest.mark.parametrize("front_end", [th, io], ids=["th", "io"])
-def test_a_result_for_a_process_that_cannot_be_pickled(front_end: Any, fork: None) -> None:
+def test_promise_03_a_result_for_a_process_that_cannot_be_pickled(front_end: Any, fork: None) -> None:
     made = front_end.map(lambda x: threading.Lock() if x == BAD else x, range(1000), maxsize=1)
     with pytest.raises(EncodeError, match=r"stage map\(<lambda>\) cannot send element \(20,\)"):
         list(pr.map(same, made, maxsize=1))
     assert children() == set()
 
 
-def test_what_stays_in_one_process_need_not_be_pickled(fork: None) -> None:
+def test_promise_03_what_stays_in_one_process_need_not_be_pickled(fork: None) -> None:
     locks = list(io.map(same, th.map(lambda _: threading.Lock(), range(5))))
     assert [type(lock) for lock in locks] == [type(threading.Lock())] * 5
 
 
-def test_a_result_that_cannot_be_unpickled_by_the_consumer(start_method: str) -> None:
+def test_promise_03_a_result_that_cannot_be_unpickled_by_the_consumer(start_method: str) -> None:
     with pytest.raises(LookupError, match="it does not want to be unpickled"):
         list(pr.map(lambda x: CannotBeRebuilt() if x == BAD else x, range(1000), workers=2, maxsize=1))
     assert children() == set()
 
 
-def test_an_element_that_cannot_be_unpickled_by_a_worker(fork: None) -> None:
+def test_promise_03_an_element_that_cannot_be_unpickled_by_a_worker(fork: None) -> None:
     elements = (CannotBeRebuilt() if x == BAD else x for x in range(1000))
     with pytest.raises(LookupError, match="it does not want to be unpickled") as caught:
         list(pr.map(same, elements, workers=2, maxsize=1))
@@ -109,7 +113,7 @@ def test_an_element_that_cannot_be_unpickled_by_a_worker(fork: None) -> None:
     assert children() == set()
 
 
-def test_an_element_that_cannot_be_unpickled_by_a_thread(fork: None) -> None:
+def test_promise_03_an_element_that_cannot_be_unpickled_by_a_thread(fork: None) -> None:
     made = pr.map(lambda x: CannotBeRebuilt() if x == BAD else x, range(1000), workers=2, maxsize=1)
     with pytest.raises(LookupError, match="it does not want to be unpickled") as caught:
         list(th.map(same, made, maxsize=1))
@@ -117,14 +121,14 @@ def test_an_element_that_cannot_be_unpickled_by_a_thread(fork: None) -> None:
     assert children() == set()
 
 
-def test_an_element_that_cannot_be_unpickled_by_a_task(fork: None) -> None:
+def test_promise_03_an_element_that_cannot_be_unpickled_by_a_task(fork: None) -> None:
     made = pr.map(lambda x: CannotBeRebuilt() if x == BAD else x, range(1000), workers=2, maxsize=1)
     with pytest.raises(LookupError, match="it does not want to be unpickled"):
         list(io.map(same, made, maxsize=1))
     assert children() == set()
 
 
-def test_an_element_that_kills_who_unpickles_it(fork: None) -> None:
+def test_promise_03_an_element_that_kills_who_unpickles_it(fork: None) -> None:
     spared = os.getpid()
     with pytest.raises(WorkerDied) as caught:
         list(pr.map(same, (KillsItsReader(spared) if x == BAD else x for x in range(1000)), workers=2))
@@ -132,7 +136,7 @@ def test_an_element_that_kills_who_unpickles_it(fork: None) -> None:
     assert caught.value.elements == ((BAD,),)
 
 
-def test_a_function_that_cannot_be_unpickled_by_the_worker(start_method: str) -> None:
+def test_promise_03_a_function_that_cannot_be_unpickled_by_the_worker(start_method: str) -> None:
     """A fork has it as it is; elsewhere it is an error of the stage, not a death."""
     rebuilt = CannotBeRebuilt()
 
@@ -148,7 +152,7 @@ def test_a_function_that_cannot_be_unpickled_by_the_worker(start_method: str) ->
     assert children() == set()
 
 
-def test_a_function_that_cannot_be_pickled(start_method: str) -> None:
+def test_promise_03_a_function_that_cannot_be_pickled(start_method: str) -> None:
     lock = threading.Lock()
 
     def f(x: int) -> int:
@@ -205,7 +209,7 @@ def str_raises() -> Exception:
 
 
 @pytest.mark.parametrize("make", [unpicklable_attribute, unpicklable_argument, str_raises])
-def test_an_error_that_cannot_be_pickled_is_told_as_text(
+def test_promise_03_an_error_that_cannot_be_pickled_is_told_as_text(
     make: Callable[[], Exception], start_method: str
 ) -> None:
     def fail(x: int) -> None:
@@ -224,7 +228,9 @@ def test_an_error_that_cannot_be_pickled_is_told_as_text(
 
 
 @pytest.mark.parametrize("kind", [ReduceRaises, RebuildRaises, RebuildsSomethingElse])
-def test_an_error_whose_own_pickling_fails_keeps_its_type(kind: type[Exception], start_method: str) -> None:
+def test_promise_03_an_error_whose_own_pickling_fails_keeps_its_type(
+    kind: type[Exception], start_method: str
+) -> None:
     def fail(x: int) -> None:
         raise kind("a message", x)
 
@@ -234,7 +240,7 @@ def test_an_error_whose_own_pickling_fails_keeps_its_type(kind: type[Exception],
     assert children() == set()
 
 
-def test_an_error_of_a_class_that_only_a_function_knows(start_method: str) -> None:
+def test_promise_03_an_error_of_a_class_that_only_a_function_knows(start_method: str) -> None:
     """The class travels too; the consumer's own copy of it only exists where workers are forked."""
 
     class Local(Exception):
@@ -251,7 +257,7 @@ def test_an_error_of_a_class_that_only_a_function_knows(start_method: str) -> No
     assert caught.value.code == 404  # type: ignore[attr-defined]
 
 
-def test_a_huge_error_arrives(fork: None) -> None:
+def test_promise_03_a_huge_error_arrives(fork: None) -> None:
     def fail(x: int) -> None:
         raise ValueError("x" * 10_000_000)
 
@@ -260,7 +266,7 @@ def test_a_huge_error_arrives(fork: None) -> None:
     assert len(caught.value.args[0]) == 10_000_000
 
 
-def test_a_group_of_errors_arrives(fork: None) -> None:
+def test_promise_03_a_group_of_errors_arrives(fork: None) -> None:
     group: Any = getattr(builtins, "ExceptionGroup", None)
     if group is None:
         pytest.skip("this Python has no exception groups")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_table import children, open_fds, shared_mappings, thread_names
-from program import Program
+from support.process_table import children, open_fds, shared_mappings, thread_names
+from support.program import Program
 
 from pypeln import io, pr, th
 
@@ -47,7 +47,7 @@ class Baseline:
         assert len(shared_mappings()) == self.mappings, what
 
 
-def test_descriptors_run_out_at_every_point(fork: None) -> None:
+def test_promise_12_descriptors_run_out_at_every_point(fork: None) -> None:
     """One more descriptor is allowed each time, until there are enough."""
     stage = mixed()
     assert list(stage) == list(range(20))
@@ -75,7 +75,7 @@ def test_descriptors_run_out_at_every_point(fork: None) -> None:
     assert refused > 10
 
 
-def test_forks_are_refused_at_every_point(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promise_12_forks_are_refused_at_every_point(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = mixed()
     original = os.fork
     for allowed in range(4):  # two stages of two workers
@@ -95,7 +95,7 @@ def test_forks_are_refused_at_every_point(fork: None, monkeypatch: pytest.Monkey
     assert list(stage) == list(range(20))
 
 
-def test_threads_are_refused_at_every_point(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_promise_12_threads_are_refused_at_every_point(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = mixed()
     original = threading.Thread.start
     for allowed in range(5):  # the supervisor, the event loop, the source, two workers
@@ -115,27 +115,8 @@ def test_threads_are_refused_at_every_point(fork: None, monkeypatch: pytest.Monk
     assert list(stage) == list(range(20))
 
 
-def test_memory_is_refused(fork: None, tmp_path: Path) -> None:
-    """Shared memory counts as a file: with a limit of nothing, its pages cannot be reserved."""
-    text = """
-        import resource, signal, os
-        from pypeln import pr
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        before = os.listdir("/proc/self/fd")
-        try:
-            list(pr.map(abs, range(10), workers=2))
-        except (MemoryError, OSError) as error:
-            os.write(1, f"{type(error).__name__} {os.listdir('/proc/self/fd') == before}\\n".encode())
-        """
-    # A pipe, not a file, is where the limit lets it write to.
-    with Program(tmp_path, text) as running:
-        assert running.wait_for_line() in ("MemoryError True", "OSError True")
-        assert running.end() == (0, "")
-
-
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user whose processes are counted afresh")
-def test_the_limit_of_processes_is_reached(tmp_path: Path) -> None:
+def test_promise_12_the_limit_of_processes_is_reached(tmp_path: Path) -> None:
     text = """
         import multiprocessing, os, resource, threading
         from pypeln import pr
@@ -159,7 +140,7 @@ def test_the_limit_of_processes_is_reached(tmp_path: Path) -> None:
         assert running.end() == (0, "")
 
 
-def test_a_function_that_cannot_be_pickled_is_refused(start_method: str) -> None:
+def test_promise_12_a_function_that_cannot_be_pickled_is_refused(start_method: str) -> None:
     """The first worker could have been started; the second one's function cannot be sent."""
     if start_method == "fork":
         pytest.skip("a fork sends nothing")
@@ -175,7 +156,7 @@ def test_a_function_that_cannot_be_pickled_is_refused(start_method: str) -> None
     baseline.assert_is_restored("unpicklable function")
 
 
-def test_a_main_module_that_starts_pipelines_when_it_is_imported(tmp_path: Path) -> None:
+def test_promise_12_a_main_module_that_starts_pipelines_when_it_is_imported(tmp_path: Path) -> None:
     """The well-known mistake under spawn ends with what multiprocessing says of it, not with a fork bomb."""
     text = """
         import multiprocessing
@@ -190,7 +171,7 @@ def test_a_main_module_that_starts_pipelines_when_it_is_imported(tmp_path: Path)
     assert "__main__" in running.stderr
 
 
-def test_what_is_not_started_costs_nothing() -> None:
+def test_promise_12_what_is_not_started_costs_nothing() -> None:
     baseline = Baseline()
     for _ in range(100):
         iter(mixed())

@@ -10,12 +10,16 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from process_table import children
+from support.process_table import children
 
 from pypeln import io, pr, sync, th
 
 LATE = 3
+
+
 OTHERS = [0, 1, 2, 4, 5, 6]
+
+
 LIMIT_S = 0.05
 
 
@@ -47,7 +51,7 @@ async def sleep_long_async(x: int) -> int:
 
 
 @pytest.mark.parametrize("f", [sleep_long, compute_long, ignore_everything])
-def test_a_process_is_killed_and_replaced(f: Any, start_method: str) -> None:
+def test_promise_10_a_process_is_killed_and_replaced(f: Any, start_method: str) -> None:
     if start_method != "fork" and f is not sleep_long:
         pytest.skip("how workers start makes no difference to how they are killed")
     started = pr.map(f, range(7), timeout=LIMIT_S if start_method == "fork" else 0.5)
@@ -55,7 +59,7 @@ def test_a_process_is_killed_and_replaced(f: Any, start_method: str) -> None:
     assert children() == set()
 
 
-def test_the_replacement_is_another_process_that_starts_anew(fork: None, tmp_path: Any) -> None:
+def test_promise_10_the_replacement_is_another_process_that_starts_anew(fork: None, tmp_path: Any) -> None:
     def on_start(worker_info: Any) -> dict[str, int]:
         (tmp_path / str(os.getpid())).touch()
         return {"pid": os.getpid()}
@@ -70,7 +74,7 @@ def test_the_replacement_is_another_process_that_starts_anew(fork: None, tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {str(pid) for _, pid in got}
 
 
-def test_a_process_may_be_late_again_and_again(fork: None) -> None:
+def test_promise_10_a_process_may_be_late_again_and_again(fork: None) -> None:
     def f(x: int) -> int:
         if x % 2:
             time.sleep(100)
@@ -80,11 +84,11 @@ def test_a_process_may_be_late_again_and_again(fork: None) -> None:
     assert children() == set()
 
 
-def test_a_thread_is_interrupted_where_it_runs_python() -> None:
+def test_promise_10_a_thread_is_interrupted_where_it_runs_python() -> None:
     assert sorted(th.map(compute_long, range(7), timeout=LIMIT_S)) == OTHERS
 
 
-def test_a_thread_that_blocks_is_interrupted_when_it_comes_back() -> None:
+def test_promise_10_a_thread_that_blocks_is_interrupted_when_it_comes_back() -> None:
     def f(x: int) -> int:
         if x == LATE:
             time.sleep(3 * LIMIT_S)
@@ -93,11 +97,11 @@ def test_a_thread_that_blocks_is_interrupted_when_it_comes_back() -> None:
     assert sorted(th.map(f, range(7), timeout=LIMIT_S)) == OTHERS
 
 
-def test_a_task_is_cancelled() -> None:
+def test_promise_10_a_task_is_cancelled() -> None:
     assert sorted(io.map(sleep_long_async, range(7), timeout=LIMIT_S)) == OTHERS
 
 
-def test_a_task_can_clean_up_when_it_is_cancelled() -> None:
+def test_promise_10_a_task_can_clean_up_when_it_is_cancelled() -> None:
     cleaned = []
 
     async def f(x: int) -> int:
@@ -112,16 +116,18 @@ def test_a_task_can_clean_up_when_it_is_cancelled() -> None:
     assert cleaned == [LATE]
 
 
-def test_a_sync_stage_is_interrupted() -> None:
+def test_promise_10_a_sync_stage_is_interrupted() -> None:
     assert list(sync.map(compute_long, range(7), timeout=LIMIT_S)) == OTHERS
 
 
 FRONTS = [(pr, compute_long), (th, compute_long), (io, sleep_long_async), (sync, compute_long)]
+
+
 EVERYWHERE = pytest.mark.parametrize(("front_end", "f"), FRONTS, ids=["pr", "th", "io", "sync"])
 
 
 @EVERYWHERE
-def test_filter_and_each_drop_it_too(front_end: Any, f: Any, fork: None) -> None:
+def test_promise_10_filter_and_each_drop_it_too(front_end: Any, f: Any, fork: None) -> None:
     def keep(x: int) -> Any:
         return f(x + 1) if x + 1 == LATE else f(x + 10)
 
@@ -131,13 +137,7 @@ def test_filter_and_each_drop_it_too(front_end: Any, f: Any, fork: None) -> None
 
 
 @EVERYWHERE
-def test_ordered_goes_on_without_it(front_end: Any, f: Any, fork: None) -> None:
-    workers = 1 if front_end is sync else 2
-    assert list(front_end.ordered(front_end.map(f, range(7), workers=workers, timeout=LIMIT_S))) == OTHERS
-
-
-@EVERYWHERE
-def test_a_timeout_error_of_f_is_an_error(front_end: Any, f: Any, fork: None) -> None:
+def test_promise_10_a_timeout_error_of_f_is_an_error(front_end: Any, f: Any, fork: None) -> None:
     def fail(x: int) -> None:
         raise TimeoutError("of f itself")
 
@@ -147,7 +147,7 @@ def test_a_timeout_error_of_f_is_an_error(front_end: Any, f: Any, fork: None) ->
         list(front_end.flat_map(fail, range(7), timeout=60))
 
 
-def test_a_timeout_error_of_an_async_f_is_an_error() -> None:
+def test_promise_10_a_timeout_error_of_an_async_f_is_an_error() -> None:
     async def fail(x: int) -> None:
         await asyncio.wait_for(asyncio.sleep(100), LIMIT_S / 10)
 
@@ -179,7 +179,9 @@ WITH_CHILDREN = [
 
 @pytest.mark.parametrize(("front_end", "f"), WITH_CHILDREN, ids=["pr", "th", "io", "sync"])
 @pytest.mark.parametrize("maxsize", [0, 1])
-def test_children_that_flat_map_has_put_stay(front_end: Any, f: Any, maxsize: int, fork: None) -> None:
+def test_promise_10_children_that_flat_map_has_put_stay(
+    front_end: Any, f: Any, maxsize: int, fork: None
+) -> None:
     got = list(front_end.flat_map(f, range(7), maxsize=maxsize, timeout=2 * LIMIT_S))
     late = [(x, child) for x, child in got if x == LATE]
     assert late == [(LATE, 0), (LATE, 1)]
@@ -188,7 +190,7 @@ def test_children_that_flat_map_has_put_stay(front_end: Any, f: Any, maxsize: in
 
 
 @pytest.mark.parametrize("front_end", [pr, th, io], ids=["pr", "th", "io"])
-def test_time_spent_waiting_for_room_does_not_count(front_end: Any, fork: None) -> None:
+def test_promise_10_time_spent_waiting_for_room_does_not_count(front_end: Any, fork: None) -> None:
     """The consumer takes its time; f does not."""
 
     def several(x: int) -> list[int]:
@@ -206,7 +208,7 @@ def test_time_spent_waiting_for_room_does_not_count(front_end: Any, fork: None) 
 
 
 @pytest.mark.parametrize("front_end", [pr, th, io], ids=["pr", "th", "io"])
-def test_time_spent_waiting_for_elements_does_not_count(front_end: Any, fork: None) -> None:
+def test_promise_10_time_spent_waiting_for_elements_does_not_count(front_end: Any, fork: None) -> None:
     def slow() -> Iterator[int]:
         for x in range(4):
             yield x
@@ -219,18 +221,18 @@ def test_time_spent_waiting_for_elements_does_not_count(front_end: Any, fork: No
 @pytest.mark.parametrize(
     ("front_end", "f"), [(pr, sleep_long), (th, compute_long), (io, sleep_long_async)], ids=["pr", "th", "io"]
 )
-def test_all_workers_may_be_late_at_once(front_end: Any, f: Any, fork: None) -> None:
+def test_promise_10_all_workers_may_be_late_at_once(front_end: Any, f: Any, fork: None) -> None:
     assert list(front_end.map(lambda _: f(LATE), range(6), workers=3, maxsize=1, timeout=LIMIT_S)) == []
     assert children() == set()
 
 
-def test_a_consumer_that_leaves_does_not_wait_for_the_timeout(fork: None) -> None:
+def test_promise_10_a_consumer_that_leaves_does_not_wait_for_the_timeout(fork: None) -> None:
     for _ in pr.map(sleep_long, itertools.count(), workers=2, maxsize=1, timeout=1000):
         break
     assert children() == set()
 
 
-def test_a_timeout_in_the_middle_of_mixed_workers(start_method: str) -> None:
+def test_promise_10_a_timeout_in_the_middle_of_mixed_workers(start_method: str) -> None:
     stage = io.map(sleep_long_async, range(7), workers=3, maxsize=1, timeout=LIMIT_S)
     stage = pr.map(
         lambda x: sleep_long(x - 1) + 1, stage, maxsize=1, timeout=LIMIT_S if start_method == "fork" else 0.5

@@ -7,10 +7,11 @@ import gc
 import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from process_table import children, thread_names
+from support.process_table import children, thread_names
 
 from pypeln import io, pr, sync, th
 
@@ -144,10 +145,6 @@ def leave_in_a_cycle(stage: Any) -> None:
     gc.collect()
 
 
-def leave_before_the_first(stage: Any) -> None:
-    iter(stage).close()
-
-
 LEAVINGS = [leave_with_break, leave_with_close, leave_with_an_error, leave_with_del, leave_in_a_cycle]
 
 
@@ -158,7 +155,9 @@ def assert_all_gone() -> None:
 
 @pytest.mark.parametrize("leave", LEAVINGS, ids=lambda leave: leave.__name__)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
-def test_nothing_is_left(shape: Callable[[Source], Any], leave: Callable[[Any], None], fork: None) -> None:
+def test_promise_07_nothing_is_left(
+    shape: Callable[[Source], Any], leave: Callable[[Any], None], fork: None
+) -> None:
     source = Source()
     leave(shape(source))
     assert_all_gone()
@@ -166,7 +165,9 @@ def test_nothing_is_left(shape: Callable[[Source], Any], leave: Callable[[Any], 
 
 
 @pytest.mark.parametrize("shape", [processes, mixed], ids=lambda shape: shape.__name__)
-def test_nothing_is_left_however_workers_start(shape: Callable[[Source], Any], start_method: str) -> None:
+def test_promise_07_nothing_is_left_however_workers_start(
+    shape: Callable[[Source], Any], start_method: str
+) -> None:
     source = Source()
     leave_with_break(shape(source))
     assert_all_gone()
@@ -174,7 +175,7 @@ def test_nothing_is_left_however_workers_start(shape: Callable[[Source], Any], s
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
-def test_an_iterator_that_was_never_asked_has_started_nothing(
+def test_promise_07_an_iterator_that_was_never_asked_has_started_nothing(
     shape: Callable[[Source], Any], fork: None
 ) -> None:
     elements = iter(shape(Source()))
@@ -184,7 +185,7 @@ def test_an_iterator_that_was_never_asked_has_started_nothing(
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
-def test_a_source_is_closed_when_f_fails(shape: Callable[[Source], Any], fork: None) -> None:
+def test_promise_07_a_source_is_closed_when_f_fails(shape: Callable[[Source], Any], fork: None) -> None:
     source = Source()
 
     def fail(x: int) -> None:
@@ -197,7 +198,9 @@ def test_a_source_is_closed_when_f_fails(shape: Callable[[Source], Any], fork: N
 
 
 @pytest.mark.parametrize("front_end", [pr, th, io, sync], ids=lambda each: each.__name__)
-def test_what_is_left_of_a_generator_of_flat_map_is_closed(front_end: Any, fork: None, tmp_path: Any) -> None:
+def test_promise_07_what_is_left_of_a_generator_of_flat_map_is_closed(
+    front_end: Any, fork: None, tmp_path: Any
+) -> None:
     """The worker holds it in the middle, waiting for room."""
     closed = tmp_path / "closed"
 
@@ -213,7 +216,7 @@ def test_what_is_left_of_a_generator_of_flat_map_is_closed(front_end: Any, fork:
     assert closed.exists()
 
 
-def test_a_worker_that_computes_for_long_is_not_waited_for(start_method: str) -> None:
+def test_promise_07_a_worker_that_computes_for_long_is_not_waited_for(start_method: str) -> None:
     def first_only(x: int) -> int:
         while x:
             pass
@@ -224,7 +227,7 @@ def test_a_worker_that_computes_for_long_is_not_waited_for(start_method: str) ->
     assert_all_gone()
 
 
-def test_a_thread_that_computes_for_long_is_interrupted() -> None:
+def test_promise_07_a_thread_that_computes_for_long_is_interrupted() -> None:
     def first_only(x: int) -> int:
         while x:
             pass
@@ -238,7 +241,7 @@ def test_a_thread_that_computes_for_long_is_interrupted() -> None:
 @pytest.mark.parametrize(
     ("front_end", "named"), [(th, r"map\(wait\) worker 0"), (io, "event loop")], ids=["th", "io"]
 )
-def test_a_thread_that_blocks_is_named_and_left(front_end: Any, named: str) -> None:
+def test_promise_07_a_thread_that_blocks_is_named_and_left(front_end: Any, named: str) -> None:
     """Nobody can end a thread that waits in C; the caller is told instead of being kept."""
     block, blocked = threading.Lock(), threading.Event()
     block.acquire()
@@ -262,10 +265,27 @@ def test_a_thread_that_blocks_is_named_and_left(front_end: Any, named: str) -> N
 
 
 @pytest.mark.parametrize("front_end", [pr, th, io], ids=lambda each: each.__name__)
-def test_two_runs_of_one_stage_do_not_know_each_other(front_end: Any, fork: None) -> None:
+def test_promise_07_two_runs_of_one_stage_do_not_know_each_other(front_end: Any, fork: None) -> None:
     stage = front_end.map(same, range(100), maxsize=1)
     first, second = iter(stage), iter(stage)
     assert next(first) == next(second) == 0
     first.close()
     assert sorted(second) == list(range(1, 100))
     assert_all_gone()
+
+
+def test_promise_07_a_generator_is_closed_when_the_consumer_has_had_enough(
+    front: Any, tmp_path: Path
+) -> None:
+    closed = []
+
+    def source() -> Iterator[int]:
+        try:
+            yield from itertools.count()
+        finally:
+            closed.append(True)
+
+    for x in front.map(same, source(), maxsize=1):
+        if x == 10:
+            break
+    assert closed == [True]

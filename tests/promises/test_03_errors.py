@@ -1,19 +1,16 @@
-"""Errors of f, on_start, on_done and sources: their own type, where they happened, and an end of the run."""
+"""Errors arrive with their own type and attributes, the traceback of where they happened, stage and index."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from process_table import children, thread_names
-from support.notes import wait_until
+from support.process_table import children, thread_names
 
-from pypeln import PipelineError, io, pr, sync, th
+from pypeln import io, pr, sync, th
 
-FRONT_ENDS = [pr, th, io, sync]
 BAD = 30
 
 
@@ -59,30 +56,6 @@ def assert_nothing_left() -> None:
     assert [each for each in thread_names() if "pypeln" in each] == []
 
 
-@pytest.fixture(params=FRONT_ENDS, ids=name)
-def front(request: pytest.FixtureRequest, fork: None) -> Any:
-    return request.param
-
-
-@pytest.mark.parametrize("operator", ["map", "filter", "flat_map", "each"])
-def test_f_fails_in_an_endless_bounded_pipeline(front: Any, operator: str) -> None:
-    """Every queue before and behind it is full, so that all workers wait when it happens."""
-
-    def f(x: int) -> Any:
-        return [fail_at(x)] if operator == "flat_map" else fail_at(x)
-
-    stage = front.map(same, itertools.count(), maxsize=1)
-    stage = getattr(front, operator)(f, stage, workers=2, maxsize=1)
-    stage = front.map(same, stage, maxsize=1)
-    with pytest.raises(TwoArguments) as caught:
-        for _ in stage:
-            pass
-    assert (caught.value.code, caught.value.reason) == (404, "no such thing")
-    assert str(caught.value) == "404: no such thing"
-    assert caught.value.__notes__ == [f"stage {operator}(f), element_index ({BAD},)"]
-    assert_nothing_left()
-
-
 def two_arguments() -> Exception:
     return TwoArguments(1, "b")
 
@@ -96,7 +69,9 @@ def file_not_found() -> Exception:
 
 
 @pytest.mark.parametrize("make", [two_arguments, keywords, file_not_found], ids=lambda make: make.__name__)
-def test_errors_keep_type_arguments_and_attributes(make: Callable[[], Exception], start_method: str) -> None:
+def test_promise_03_errors_keep_type_arguments_and_attributes(
+    make: Callable[[], Exception], start_method: str
+) -> None:
     def raise_it(x: int) -> None:
         error = make()
         error.attribute = {"x": x}  # type: ignore[attr-defined]
@@ -113,7 +88,7 @@ def test_errors_keep_type_arguments_and_attributes(make: Callable[[], Exception]
         assert isinstance(caught.value, FileNotFoundError)
 
 
-def test_the_traceback_of_a_process_is_shown(start_method: str) -> None:
+def test_promise_03_the_traceback_of_a_process_is_shown(start_method: str) -> None:
     with pytest.raises(TwoArguments) as caught:
         list(pr.map(fail_at, range(2 * BAD)))
     shown = str(caught.value.__cause__)
@@ -122,13 +97,13 @@ def test_the_traceback_of_a_process_is_shown(start_method: str) -> None:
 
 
 @pytest.mark.parametrize("front_end", [th, io, sync], ids=name)
-def test_the_traceback_of_a_thread_is_its_own(front_end: Any) -> None:
+def test_promise_03_the_traceback_of_a_thread_is_its_own(front_end: Any) -> None:
     with pytest.raises(TwoArguments) as caught:
         list(front_end.map(fail_at, range(2 * BAD)))
     assert "fail_at" in [entry.name for entry in caught.traceback]
 
 
-def test_the_cause_of_an_error_is_in_its_traceback(fork: None) -> None:
+def test_promise_03_the_cause_of_an_error_is_in_its_traceback(fork: None) -> None:
     def chained(x: int) -> None:
         try:
             raise KeyError("the root of it")
@@ -141,7 +116,7 @@ def test_the_cause_of_an_error_is_in_its_traceback(fork: None) -> None:
 
 
 @pytest.mark.parametrize("moment", ["on_start", "on_done"])
-def test_callbacks_fail(front: Any, moment: str) -> None:
+def test_promise_03_callbacks_fail(front: Any, moment: str) -> None:
     with pytest.raises(TwoArguments) as caught:
         list(front.map(same, range(10), maxsize=1, **{moment: lambda: fail()}))
     assert caught.value.__notes__ == ["stage map(same)"]
@@ -149,7 +124,7 @@ def test_callbacks_fail(front: Any, moment: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["on_start", "on_done"])
-def test_an_async_callback_fails(moment: str) -> None:
+def test_promise_03_an_async_callback_fails(moment: str) -> None:
     async def callback() -> None:
         fail()
 
@@ -158,24 +133,14 @@ def test_an_async_callback_fails(moment: str) -> None:
     assert_nothing_left()
 
 
-def test_on_start_fails_before_a_source_without_end(front: Any) -> None:
-    with pytest.raises(TwoArguments):
-        list(
-            front.map(
-                same, itertools.count(), workers=2 if front is not sync else 1, maxsize=1, on_start=fail
-            )
-        )
-    assert_nothing_left()
-
-
 @pytest.mark.parametrize("returned", [[("x", 1)], 5, "x", (), False], ids=repr)
-def test_on_start_returns_neither_dict_nor_none(front: Any, returned: Any) -> None:
+def test_promise_03_on_start_returns_neither_dict_nor_none(front: Any, returned: Any) -> None:
     with pytest.raises(TypeError, match=r"on_start of stage map\(same\) returned \w+, not a dict or None"):
         list(front.map(same, range(10), on_start=lambda: returned))
     assert_nothing_left()
 
 
-def test_f_asks_for_what_nobody_supplies(front: Any) -> None:
+def test_promise_03_f_asks_for_what_nobody_supplies(front: Any) -> None:
     with pytest.raises(TypeError, match=r"f of stage map\(.*needs an argument 'connection'"):
         list(front.map(lambda x, connection: x, range(10)))
     assert_nothing_left()
@@ -192,14 +157,14 @@ async def failing_async_source() -> AsyncIterator[int]:
     fail()
 
 
-def test_the_source_fails(front: Any) -> None:
+def test_promise_03_the_source_fails(front: Any) -> None:
     with pytest.raises(TwoArguments) as caught:
         list(front.map(same, failing_source(), maxsize=1))
     assert caught.value.__notes__ == ["stage from_iterable(generator)"]
     assert_nothing_left()
 
 
-def test_the_source_fails_when_it_is_made(front: Any) -> None:
+def test_promise_03_the_source_fails_when_it_is_made(front: Any) -> None:
     class Source:
         def __iter__(self) -> Iterator[int]:
             raise TwoArguments(1, "in __iter__")
@@ -209,7 +174,7 @@ def test_the_source_fails_when_it_is_made(front: Any) -> None:
     assert_nothing_left()
 
 
-def test_the_source_fails_in_a_process_of_its_own(start_method: str) -> None:
+def test_promise_03_the_source_fails_in_a_process_of_its_own(start_method: str) -> None:
     class Source:
         def __iter__(self) -> Iterator[int]:
             return failing_source()
@@ -219,7 +184,7 @@ def test_the_source_fails_in_a_process_of_its_own(start_method: str) -> None:
     assert_nothing_left()
 
 
-def test_an_async_source_fails() -> None:
+def test_promise_03_an_async_source_fails() -> None:
     with pytest.raises(TwoArguments) as caught:
         list(io.map(same, failing_async_source(), maxsize=1))
     assert caught.value.__notes__ == ["stage from_iterable(async_generator)"]
@@ -227,7 +192,7 @@ def test_an_async_source_fails() -> None:
 
 
 @pytest.mark.parametrize("front_end", [pr, th, io], ids=name)
-def test_a_trailing_sync_stage_fails(front_end: Any, fork: None) -> None:
+def test_promise_03_a_trailing_sync_stage_fails(front_end: Any, fork: None) -> None:
     stage = front_end.map(same, itertools.count(), workers=2, maxsize=1)
     with pytest.raises(TwoArguments) as caught:
         list(sync.map(fail_at, stage))
@@ -235,34 +200,7 @@ def test_a_trailing_sync_stage_fails(front_end: Any, fork: None) -> None:
     assert_nothing_left()
 
 
-def test_the_error_reaches_a_slow_consumer(front: Any, tmp_path: Path) -> None:
-    """It happens long before the consumer asks for more, with all queues full."""
-    failing = tmp_path / "failing"
-
-    def f(x: int) -> int:
-        if x == 2:
-            failing.touch()
-            fail()
-        return x
-
-    elements = front.map(f, itertools.count()).to_iterable(maxsize=1)
-    assert next(elements) == 0
-    if front is not sync:  # which computes an element when it is asked for it
-        wait_until(failing.exists, "f is about to fail")
-    with pytest.raises(TwoArguments):
-        for _ in elements:
-            pass
-    assert_nothing_left()
-
-
-def test_a_failed_iterator_stays_ended(front: Any) -> None:
-    elements = iter(front.map(fail_at, itertools.count(BAD)))
-    with pytest.raises(TwoArguments):
-        next(elements)
-    assert list(elements) == []
-
-
-def test_the_first_of_many_errors_counts(front: Any) -> None:
+def test_promise_03_the_first_of_many_errors_counts(front: Any) -> None:
     def f(x: int) -> None:
         raise Plain(x)
 
@@ -273,27 +211,6 @@ def test_the_first_of_many_errors_counts(front: Any) -> None:
     assert_nothing_left()
 
 
-@pytest.mark.parametrize("front_end", [th, io], ids=name)
-def test_sys_exit_in_a_thread_is_an_error_of_the_pipeline(front_end: Any) -> None:
-    def leave(x: int) -> None:
-        raise SystemExit(3)
-
-    with pytest.raises(PipelineError, match=r"stage map\(leave\) called sys\.exit\(3\)"):
-        list(front_end.map(leave, range(10)))
-    assert_nothing_left()
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, StopIteration, StopAsyncIteration])
-def test_exceptions_with_a_meaning_for_python_end_the_run_too(front: Any, error: type[BaseException]) -> None:
-    def f(x: int) -> None:
-        raise error("raised by f")
-
-    # A generator cannot let StopIteration out of it: Python makes it a RuntimeError.
-    with pytest.raises((error, RuntimeError)):
-        list(front.map(f, range(10), maxsize=1))
-    assert_nothing_left()
-
-
 def mixed(f: Callable[[int], Any]) -> Any:
     stage = th.map(same, itertools.count(), maxsize=1)
     stage = pr.map(f, stage, workers=2, maxsize=1)
@@ -301,20 +218,8 @@ def mixed(f: Callable[[int], Any]) -> Any:
     return sync.map(same, th.map(same, stage, maxsize=1))
 
 
-def test_an_error_crosses_every_kind_of_worker(start_method: str) -> None:
+def test_promise_03_an_error_crosses_every_kind_of_worker(start_method: str) -> None:
     with pytest.raises(TwoArguments) as caught:
         list(mixed(fail_at))
     assert caught.value.__notes__ == [f"stage map(fail_at), element_index ({BAD},)"]
-    assert_nothing_left()
-
-
-def test_an_error_in_one_branch_ends_the_other(front: Any) -> None:
-    if front is sync:
-        both = [front.map(same, itertools.count()), front.map(fail_at, itertools.count())]
-    else:
-        shared = front.map(same, itertools.count(), maxsize=1)
-        both = [front.map(same, shared, maxsize=1), front.map(fail_at, shared, maxsize=1)]
-    with pytest.raises(TwoArguments):
-        for _ in front.concat(both, maxsize=1):
-            pass
     assert_nothing_left()
