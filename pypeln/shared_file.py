@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from pypeln.descriptors import received
 from pypeln.turn import Turn
 
 _HEADER_BYTES = 32  # token (16), then where the values are: offset (8), length (8)
@@ -172,7 +173,7 @@ class SharedFile:
         with _registry_lock:
             shared = _registry.get(token)
             if not isinstance(address, tuple):
-                fd = address.detach()
+                fd = received(address)
                 if shared is not None:
                     shared.keep(fd)
             elif shared is None:

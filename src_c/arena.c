@@ -75,14 +75,16 @@ int pp_arena_create(pp_segment *segment, uint64_t capacity) {
 int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner) {
     if (segment->base == NULL || segment->nbytes < sizeof(pp_arena_header) || owner == 0) return PP_CORRUPT;
     pp_arena_header *header = (pp_arena_header *)segment->base;
-    uint64_t chunks = header->chunks;
+    uint64_t chunks = header->chunks, words = header->words_offset, payload = header->payload_offset;
     if (header->magic != MAGIC || chunks == 0 || chunks > segment->nbytes / PP_CHUNK_BYTES ||
-        header->words_offset != words_offset_for(chunks) ||
-        header->payload_offset != payload_offset_for(chunks) ||
-        segment->nbytes < header->payload_offset + chunks * PP_CHUNK_BYTES)
+        words != words_offset_for(chunks) || payload != payload_offset_for(chunks) ||
+        segment->nbytes < payload + chunks * PP_CHUNK_BYTES)
         return PP_CORRUPT;
     arena->segment = segment;
     arena->header = header;
+    arena->chunks = chunks;
+    arena->words_offset = words;
+    arena->payload_offset = payload;
     arena->owner = owner;
     for (unsigned cls = 0; cls < PP_CLASSES; cls++) arena->hint[cls] = NO_HINT;
     return PP_OK;
@@ -145,7 +147,7 @@ static bool take_in_chunk(const pp_arena *arena, uint64_t at, unsigned cls, uint
 
 /* Search the chunks of a class, the lowest first. */
 static bool take_anywhere(const pp_arena *arena, unsigned cls, uint64_t *chunk, uint64_t *index) {
-    uint64_t end = pp_load_acq(&arena->header->high_water);
+    uint64_t end = pp_chunks_end(arena);
     for (uint64_t at = 0; at < end; at++) {
         if (pp_load_acq(&pp_chunk_at(arena, at)->word) != cls + 1) continue;
         if (!take_in_chunk(arena, at, cls, index)) continue;
@@ -174,7 +176,7 @@ static int take_block(pp_arena *arena, unsigned *cls, uint64_t *chunk, uint64_t 
 
 static int take_run(pp_arena *arena, uint64_t nbytes, uint64_t *chunk) {
     uint64_t count = chunks_for(nbytes);
-    if (count > arena->header->chunks) return PP_TOOBIG;
+    if (count > arena->chunks) return PP_TOOBIG;
     int status = pp_chunks_take_run(arena, count, chunk);
     if (status != PP_OK && pp_chunks_reclaim(arena, true)) status = pp_chunks_take_run(arena, count, chunk);
     return status;
@@ -204,12 +206,13 @@ int pp_arena_allocate(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) {
 /* Where the block's word is; false when the descriptor cannot name a block. */
 static bool locate(const pp_arena *arena, pp_descriptor block, uint64_t *chunk, uint64_t *index) {
     uint64_t at = block.offset / PP_CHUNK_BYTES, within = block.offset % PP_CHUNK_BYTES;
-    if (at >= arena->header->chunks) return false;
+    if (at >= arena->chunks) return false;
     uint64_t word = pp_load_acq(&pp_chunk_at(arena, at)->word);
     *chunk = at;
     if (PP_CHUNK_STATE(word) == PP_CHUNK_LARGE) {
         *index = 0;
-        return within == 0 && block.nbytes <= PP_CHUNK_VALUE(word) * PP_CHUNK_BYTES;
+        return within == 0 && pp_run_fits(arena, at, word) &&
+               block.nbytes <= PP_CHUNK_VALUE(word) * PP_CHUNK_BYTES;
     }
     if (word == PP_CHUNK_UNUSED || word > PP_CLASSES) return false;
     uint64_t bytes = pp_class_bytes((unsigned)word - 1);
@@ -220,7 +223,7 @@ static bool locate(const pp_arena *arena, pp_descriptor block, uint64_t *chunk, 
 void *pp_arena_bytes(const pp_arena *arena, pp_descriptor block) {
     uint64_t chunk, index;
     if (!locate(arena, block, &chunk, &index)) return NULL;
-    return arena->segment->base + arena->header->payload_offset + block.offset;
+    return arena->segment->base + arena->payload_offset + block.offset;
 }
 
 int pp_arena_publish(pp_arena *arena, pp_descriptor block, uint32_t count) {

@@ -36,6 +36,10 @@ typedef struct pp_arena_header pp_arena_header; /* in shared memory, at the segm
 typedef struct pp_arena {
     pp_segment *segment;
     pp_arena_header *header;
+    /* Checked once and kept here: what the header says later is not believed. */
+    uint64_t chunks;
+    uint64_t words_offset;
+    uint64_t payload_offset;
     uint16_t owner;              /* 1..65535, unique in the run */
     uint64_t hint[PP_CLASSES];   /* next-fit: where the last allocation of the class succeeded */
 } pp_arena;

@@ -46,16 +46,15 @@ static void give_back(pp_arena *arena, uint64_t first, uint64_t end) {
 /* Pages for the bytes and the first `words` words of a chunk that this owner has claimed. */
 static int reserve(pp_arena *arena, uint64_t chunk, uint64_t words) {
     pp_chunk *c = pp_chunk_at(arena, chunk);
-    const pp_arena_header *header = arena->header;
     /* Relaxed: written only under a claim, and the claim's acquire ordered us after the last one. */
     if (pp_load_rlx(&c->reserved_words) < words) {
-        uint64_t offset = header->words_offset + chunk * PP_WORDS_MAX * sizeof(pp_a64);
+        uint64_t offset = arena->words_offset + chunk * PP_WORDS_MAX * sizeof(pp_a64);
         int status = pp_segment_reserve(arena->segment, offset, words * sizeof(pp_a64));
         if (status != PP_OK) return status;
         pp_store_rel(&c->reserved_words, words);
     }
     if (pp_load_rlx(&c->reserved_bytes) == 0) {
-        uint64_t offset = header->payload_offset + chunk * PP_CHUNK_BYTES;
+        uint64_t offset = arena->payload_offset + chunk * PP_CHUNK_BYTES;
         int status = pp_segment_reserve(arena->segment, offset, PP_CHUNK_BYTES);
         if (status != PP_OK) return status;
         pp_store_rel(&c->reserved_bytes, PP_CHUNK_BYTES);
@@ -66,7 +65,7 @@ static int reserve(pp_arena *arena, uint64_t chunk, uint64_t words) {
 int pp_chunks_cut(pp_arena *arena, unsigned cls, uint64_t *chunk) {
     int result = PP_FULL;
     /* Lowest first: those below the high-water mark have pages already. */
-    for (uint64_t i = 0; i < arena->header->chunks; i++) {
+    for (uint64_t i = 0; i < arena->chunks; i++) {
         pp_chunk *c = pp_chunk_at(arena, i);
         /* Once the system had no pages, only a chunk that has some is worth a try. */
         if (result != PP_FULL && pp_load_acq(&c->reserved_bytes) == 0) continue;
@@ -87,11 +86,12 @@ int pp_chunks_cut(pp_arena *arena, unsigned cls, uint64_t *chunk) {
 
 /* A free run that was made before and wastes at most a quarter of the request. */
 static bool reuse_run(pp_arena *arena, uint64_t count, uint64_t *chunk) {
-    uint64_t end = pp_load_rlx(&arena->header->high_water);
+    uint64_t end = pp_chunks_end(arena);
     for (uint64_t i = 0; i < end; i++) {
         uint64_t word = pp_load_acq(&pp_chunk_at(arena, i)->word);
         uint64_t found = PP_CHUNK_VALUE(word);
         if (PP_CHUNK_STATE(word) != PP_CHUNK_LARGE || found < count || found > count + count / 4) continue;
+        if (!pp_run_fits(arena, i, word)) continue;
         pp_a64 *block = pp_words_of(arena, i);
         uint64_t expected = 0;
         if (pp_load_rlx(block) != 0 || !pp_cas64(block, &expected, PP_BLOCK_OWNED(arena->owner))) continue;
@@ -119,7 +119,7 @@ static bool claim_run(pp_arena *arena, uint64_t first, uint64_t count, uint64_t 
 int pp_chunks_take_run(pp_arena *arena, uint64_t count, uint64_t *chunk) {
     if (reuse_run(arena, count, chunk)) return PP_OK;
     uint64_t first = 0;
-    while (first + count <= arena->header->chunks) {
+    while (first + count <= arena->chunks) {
         uint64_t busy;
         if (!claim_run(arena, first, count, &busy)) {
             first = busy + 1;
@@ -187,12 +187,12 @@ static bool reclaim_cut(pp_arena *arena, uint64_t chunk, uint64_t word) {
 
 bool pp_chunks_reclaim(pp_arena *arena, bool all) {
     bool any = false;
-    uint64_t end = pp_load_rlx(&arena->header->high_water);
+    uint64_t end = pp_chunks_end(arena);
     for (uint64_t i = 0; i < end && (all || !any); i++) {
         uint64_t word = pp_load_acq(&pp_chunk_at(arena, i)->word);
-        if (PP_CHUNK_STATE(word) == PP_CHUNK_LARGE)
+        if (PP_CHUNK_STATE(word) == PP_CHUNK_LARGE && pp_run_fits(arena, i, word))
             any |= reclaim_run(arena, i, word);
-        else if (PP_CHUNK_STATE(word) == 0 && word != PP_CHUNK_UNUSED)
+        else if (word != PP_CHUNK_UNUSED && word <= PP_CLASSES)
             any |= reclaim_cut(arena, i, word);
     }
     return any;

@@ -61,7 +61,18 @@ static inline pp_chunk *pp_chunk_at(const pp_arena *arena, uint64_t chunk) {
 }
 
 static inline pp_a64 *pp_words_of(const pp_arena *arena, uint64_t chunk) {
-    return (pp_a64 *)(arena->segment->base + arena->header->words_offset) + chunk * PP_WORDS_MAX;
+    return (pp_a64 *)(arena->segment->base + arena->words_offset) + chunk * PP_WORDS_MAX;
+}
+
+/* Where a walk over the chunks that were ever claimed ends. */
+static inline uint64_t pp_chunks_end(const pp_arena *arena) {
+    uint64_t end = pp_load_acq(&arena->header->high_water);
+    return end < arena->chunks ? end : arena->chunks;
+}
+
+/* Whether the run that a LARGE chunk's word tells of lies in the arena. */
+static inline bool pp_run_fits(const pp_arena *arena, uint64_t chunk, uint64_t word) {
+    return PP_CHUNK_VALUE(word) <= arena->chunks - chunk;
 }
 
 /* Claim an unused chunk, reserve it and cut it into blocks of a class.  PP_OK (*chunk names it),

@@ -22,12 +22,14 @@ static bool repair_run(pp_arena *arena, uint64_t chunk, uint64_t count, uint16_t
 
 uint64_t pp_arena_repair(pp_arena *arena, uint16_t dead) {
     uint64_t freed = 0;
-    uint64_t end = pp_load_acq(&arena->header->high_water);
+    uint64_t end = pp_chunks_end(arena);
     for (uint64_t chunk = 0; chunk < end; chunk++) {
         pp_chunk *c = pp_chunk_at(arena, chunk);
         pp_a64 *words = pp_words_of(arena, chunk);
         uint64_t words_end = pp_load_acq(&c->reserved_words), word = pp_load_acq(&c->word);
-        if (PP_CHUNK_STATE(word) == PP_CHUNK_LARGE && pp_load_acq(words) == PP_BLOCK_OWNED(dead))
+        if (words_end > PP_WORDS_MAX) words_end = PP_WORDS_MAX;
+        if (PP_CHUNK_STATE(word) == PP_CHUNK_LARGE && pp_run_fits(arena, chunk, word) &&
+            pp_load_acq(words) == PP_BLOCK_OWNED(dead))
             freed += repair_run(arena, chunk, PP_CHUNK_VALUE(word), dead);
         if (pp_load_acq(&c->word) == (PP_CHUNK_CLAIMED | dead)) pp_store_rel(&c->word, PP_CHUNK_UNUSED);
         for (uint64_t i = 0; i < words_end; i++) {
@@ -45,8 +47,8 @@ uint64_t pp_arena_repair(pp_arena *arena, uint16_t dead) {
 void pp_arena_usage(const pp_arena *arena, uint64_t *capacity, uint64_t *blocks_in_use,
                     uint64_t *bytes_in_use, uint64_t *bytes_reserved) {
     uint64_t blocks = 0, bytes = 0;
-    uint64_t reserved = sizeof(pp_arena_header) + arena->header->chunks * sizeof(pp_chunk);
-    uint64_t end = pp_load_acq(&arena->header->high_water);
+    uint64_t reserved = sizeof(pp_arena_header) + arena->chunks * sizeof(pp_chunk);
+    uint64_t end = pp_chunks_end(arena);
     for (uint64_t chunk = 0; chunk < end; chunk++) {
         pp_chunk *c = pp_chunk_at(arena, chunk);
         pp_a64 *words = pp_words_of(arena, chunk);
@@ -65,7 +67,7 @@ void pp_arena_usage(const pp_arena *arena, uint64_t *capacity, uint64_t *blocks_
             bytes += block_bytes;
         }
     }
-    if (capacity != NULL) *capacity = arena->header->chunks * PP_CHUNK_BYTES;
+    if (capacity != NULL) *capacity = arena->chunks * PP_CHUNK_BYTES;
     if (blocks_in_use != NULL) *blocks_in_use = blocks;
     if (bytes_in_use != NULL) *bytes_in_use = bytes;
     if (bytes_reserved != NULL) *bytes_reserved = reserved;

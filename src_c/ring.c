@@ -70,16 +70,20 @@ void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool s
     ring->magic = MAGIC;
 }
 
+bool pp_ring_valid(const pp_ring *ring, uint64_t nbytes) {
+    return nbytes >= sizeof(pp_ring) && ring->magic == MAGIC && ring->capacity != 0 &&
+           ring->slots_offset == pp_ring_bytes(0, ring->producers) &&
+           nbytes >= pp_ring_bytes(ring->capacity, ring->producers);
+}
+
 int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes, uint32_t owner, uint32_t producer) {
-    if (nbytes < sizeof(pp_ring) || ring->magic != MAGIC || ring->capacity == 0 ||
-        ring->slots_offset != pp_ring_bytes(0, ring->producers) ||
-        nbytes < pp_ring_bytes(ring->capacity, ring->producers) || owner == 0 || owner > PP_OWNER_MAX ||
-        producer >= ring->producers)
+    if (!pp_ring_valid(ring, nbytes) || owner == 0 || owner > PP_OWNER_MAX || producer >= ring->producers)
         return PP_CORRUPT;
     memset(port, 0, sizeof *port);
     port->ring = ring;
     port->slots = slots_of(ring);
     port->capacity = ring->capacity;
+    port->producers = ring->producers;
     port->owner = owner;
     port->producer = producer;
     port->bell = -1;
@@ -155,11 +159,13 @@ void pp_push_close(pp_port *port) { close_producer(port->ring, port->producer, p
 
 void pp_ring_close_for(pp_ring *ring, uint32_t producer) { close_producer(ring, producer, -1); }
 
-bool pp_ring_closed(pp_ring *ring) {
-    for (uint32_t i = 0; i < ring->producers; i++)
+static bool all_closed(pp_ring *ring, uint32_t producers) {
+    for (uint32_t i = 0; i < producers; i++)
         if (pp_load_seq(&ring->open[i])) return false;
     return true;
 }
+
+bool pp_ring_closed(pp_ring *ring) { return all_closed(ring, ring->producers); }
 
 /* ---- consumers ---- */
 
@@ -214,7 +220,7 @@ int pp_pop_claim(pp_port *port, pp_slot **out) {
     /* Whoever finds it empty wakes producers that wait for it to drain: the count that pop_free
      * compares is made of hints and may have been too high for everyone. */
     pp_spot_notify(&ring->not_full, port->bell);
-    if (!idle || !pp_ring_closed(ring)) return PP_EMPTY;
+    if (!idle || !all_closed(ring, port->producers)) return PP_EMPTY;
     /* Everything that will ever come was published before the flags: one more look decides. */
     rc = claim_next(port, out, &idle);
     if (rc == PP_OK) return rc;
@@ -287,7 +293,7 @@ static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bo
     uint32_t key = pp_spot_register(spot);
     if (ready(port)) return PP_OK;
     if (pp_load_seq(&ring->aborted)) return PP_ABORTED;
-    if (ends_when_closed && pp_ring_closed(ring)) return PP_OK;
+    if (ends_when_closed && all_closed(ring, port->producers)) return PP_OK;
     int rc = pp_spot_sleep(spot, key, span);
     if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
     return rc;

@@ -67,6 +67,7 @@ typedef struct pp_port {
     pp_ring *ring;
     pp_slot *slots;
     uint32_t capacity;
+    uint32_t producers;
     uint32_t owner;
     int bell;          /* rung for an event loop at the other side; -1: none */
     uint32_t producer; /* producers: which of ring->open is this one's */
@@ -76,6 +77,8 @@ typedef struct pp_port {
 } pp_port;
 
 uint64_t pp_ring_bytes(uint32_t capacity, uint32_t producers);
+/* Whether there is a ring that lies within nbytes: to be asked before what takes a ring and no port. */
+bool pp_ring_valid(const pp_ring *ring, uint64_t nbytes);
 void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool shared);
 /* PP_OK, or PP_CORRUPT when there is no ring of that size. */
 int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes, uint32_t owner, uint32_t producer);

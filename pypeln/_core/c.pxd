@@ -96,6 +96,7 @@ cdef extern from "ring.h" nogil:
         uint32_t owner
         int bell
     uint64_t pp_ring_bytes(uint32_t capacity, uint32_t producers) noexcept
+    bint pp_ring_valid(const pp_ring *ring, uint64_t nbytes) noexcept
     void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bint shared) noexcept
     int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes,
                      uint32_t owner, uint32_t producer) noexcept

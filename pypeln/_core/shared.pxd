@@ -9,6 +9,7 @@ from pypeln._core.queue cimport InPort, OutPort
 cdef class SharedRing:
     cdef pp_ring *ring
     cdef uint64_t nbytes
+    cdef int check(self) except -1
     cdef Segment segment
     cdef Segment arena_segment
 

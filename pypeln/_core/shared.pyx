@@ -12,13 +12,13 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE, PP_MAX_DEPTH,
-    PP_OK, PP_TOOBIG, load32, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open,
-    pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage,
-    pp_descriptor, pp_head, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open,
+    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE,
+    PP_MAX_DEPTH, PP_OK, PP_TOOBIG, load32, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create,
+    pp_arena_open, pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_segment_bytes,
+    pp_arena_usage, pp_descriptor, pp_head, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open,
     pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for,
-    pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_wake_all,
-    pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block, store64,
+    pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_valid,
+    pp_ring_wake_all, pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block, store64,
 )
 from pypeln._core.decoder cimport decode_payload as decode
 from pypeln._core.encoder cimport Encoder
@@ -81,9 +81,16 @@ cdef class SharedRing:
         """Lay out the ring, once, before anybody opens a port on it."""
         pp_ring_create(self.ring, capacity, producers, True)
 
+    cdef int check(self) except -1:
+        """What its header says now is to be as sound as when ports were opened."""
+        if not pp_ring_valid(self.ring, self.nbytes):
+            raise CorruptMemory("this is no ring any more")
+        return 0
+
     @property
     def closed(self):
         """Whether every producer has closed."""
+        self.check()
         return bool(pp_ring_closed(self.ring))
 
     @property
@@ -115,10 +122,12 @@ cdef class SharedRing:
 
     def close_for(self, uint32_t producer):
         """Close on behalf of a producer that is proven dead."""
+        self.check()
         pp_ring_close_for(self.ring, producer)
 
     def settle(self, Ledger ledger, Py_ssize_t worker, uint32_t owner):
         """Decide whether a dead worker had published what it was publishing to this ring. Before any mend."""
+        self.check()
         pp_ring_settle(self.ring, ledger.at(worker), owner)
 
     def mend(self, Ledger ledger, Py_ssize_t worker, uint32_t owner) -> int:
@@ -127,7 +136,9 @@ cdef class SharedRing:
         Without a ledger there is no lease, and an element that the dead had begun to take is gone.
         """
         cdef pp_arena arena
-        cdef int mended = pp_ring_mend(self.ring, NULL if ledger is None else ledger.at(worker), owner)
+        cdef int mended
+        self.check()
+        mended = pp_ring_mend(self.ring, NULL if ledger is None else ledger.at(worker), owner)
         if pp_arena_open(&arena, &self.arena_segment.segment, owner) == PP_OK:
             pp_arena_repair(&arena, owner)
         return mended

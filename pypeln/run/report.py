@@ -214,9 +214,7 @@ def _index(run: Run, stage: PlannedStage, number: int) -> str:
 
 def _counts(run: Run, stage: PlannedStage, place: int) -> dict[str, int]:
     if stage.kind is WorkerKind.TASK:
-        counters = run.tasks and run.tasks.counts(stage.id)
-        if counters:
-            return {name: getattr(counters, name) for name in counters.__slots__}
+        return run.plan.stats.counters(stage.id).as_dict()
     return run.wiring.ledger.counts(run.wiring.first[stage.id] + place)
 
 

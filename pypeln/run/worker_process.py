@@ -21,6 +21,7 @@ from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger, RunAborted, Segment, Window
 from pypeln._core.queue import InPort, OutPort
 from pypeln._core.worker import Outlets, Worker, feed
+from pypeln.descriptors import received
 from pypeln.element import Element
 from pypeln.errors import WorkerDied
 from pypeln.run.callbacks import WorkerInfo, finish, prepare
@@ -96,7 +97,7 @@ class ProcessJob:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         for name in ("report_fd", "alive_fd", "dump_fd"):
-            setattr(self, name, -1 if state[name] is None else state[name].detach())
+            setattr(self, name, -1 if state[name] is None else received(state[name]))
 
     def load_stage(self) -> None:
         """Read the stage, where it came as bytes.

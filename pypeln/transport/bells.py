@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from pypeln.descriptors import received
+
 
 class Bell:
     """Becomes readable when it rings, until it is read. One per side of a queue that has an event loop there.
@@ -39,9 +41,9 @@ class Bell:
         return DupFd(self.listen_fd), None if self.ring_fd == self.listen_fd else DupFd(self.ring_fd)
 
     def __setstate__(self, state: tuple[Any, Any]) -> None:
-        self.listen_fd = self.ring_fd = state[0].detach()
+        self.listen_fd = self.ring_fd = received(state[0])
         if state[1] is not None:
-            self.ring_fd = state[1].detach()
+            self.ring_fd = received(state[1])
 
     def close(self) -> None:
         """Free the descriptors. Idempotent."""

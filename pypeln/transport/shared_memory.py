@@ -15,6 +15,7 @@ from typing import Any
 
 from pypeln._core.memory import Ledger, Segment
 from pypeln._core.shared import SharedIn, SharedOut, SharedRing, arena_nbytes, create_arena
+from pypeln.descriptors import received
 from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 from pypeln.transport.in_process import DEFAULT_CAPACITY
 
@@ -142,7 +143,7 @@ class SharedQueue:
 
 
 def _open_segment(handle: Any, nbytes: int) -> Segment:
-    return Segment(nbytes, handle.detach())
+    return Segment(nbytes, received(handle))
 
 
 def _reduce_segment(segment: Segment) -> tuple[Any, ...]:

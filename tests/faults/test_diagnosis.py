@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_table import state
-from program import Program
 from support.notes import Gate, wait_until
+from support.process_table import state
+from support.program import Program
 
 import pypeln as pl
 from pypeln.run.diagnosis import read_settings
