@@ -286,7 +286,7 @@ def test_trailing_stages_continue_a_run() -> None:
         finally:
             closed.append("run")
 
-    trailing = execute_trailing(plan.trailing, run(), NoLimit)
+    trailing = execute_trailing(plan.trailing, run(), NoLimit, plan.stats)
     assert next(trailing) == ((0,), 1)
     assert next(trailing) == ((2,), 3)
     trailing.close()
