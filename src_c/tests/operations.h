@@ -53,6 +53,17 @@ static inline void take_and_emit(void) {
     CHECK_EQUAL(pp_load_acq(&WORLD->outcome), PP_OK);
 }
 
+/* The element is emitted: decided once, and counted. */
+static inline void do_decide(void) {
+    pp_lease_decide(LEASE, PP_EMITTED, 1, pp_load_acq(&LEASE->sent) + 1);
+    pp_lease_apply(LEASE);
+}
+
+static inline void take_emit_and_decide(void) {
+    take_and_emit();
+    do_decide();
+}
+
 static inline void do_answer(void) { answer(DEAD_ACTOR, LEASE); }
 
 static inline void do_cancel(void) {
@@ -72,7 +83,10 @@ static inline void do_work(void) {
     int status = pp_pop_lease(&DEAD_ACTOR->in, LEASE);
     if (status == PP_OK) {
         status = put(DEAD_ACTOR, &DEAD_ACTOR->out, LEASE->element.head.index0, act_spills, LEASE);
-        if (status == PP_OK) answer(DEAD_ACTOR, LEASE);
+        if (status == PP_OK) {
+            do_decide();
+            answer(DEAD_ACTOR, LEASE);
+        }
     }
     outcome(status);
 }
@@ -84,8 +98,9 @@ static const operation operations[] = {
     {"close", do_nothing, do_close, .puts = 0},
     {"pop", do_nothing, do_pop, .on_in = true, .may_vanish = 1, .may_leak = true},
     {"take: pop into the lease", do_nothing, do_pop_lease, .on_in = true},
-    {"answer", take_and_emit, do_answer, .on_in = true, .may_leak = true},
-    {"work: take, emit, answer", do_nothing, do_work, .on_in = true, .may_leak = true},
+    {"decide and count", take_and_emit, do_decide, .on_in = true},
+    {"answer", take_emit_and_decide, do_answer, .on_in = true, .may_leak = true},
+    {"work: take, emit, decide, answer", do_nothing, do_work, .on_in = true, .may_leak = true},
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
@@ -122,7 +137,7 @@ static inline bool make_row(row *r, const operation *op, const queue_state *stat
     r->in.spilling = r->out.spilling = spilling;
     snprintf(r->name, sizeof r->name, "%s%s", state->name, spilling ? ", spilling" : "");
     /* What was done before cannot have been done. */
-    if (op->before == take_and_emit && r->in.filled == 0) return false;
+    if (op->on_in && op->before != do_nothing && r->in.filled == 0) return false;
     return true;
 }
 

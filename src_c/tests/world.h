@@ -246,6 +246,7 @@ static inline void repair(void) {
     pp_arena_repair(&actors[SURVIVOR].arena, DEAD);
     pp_ring_mend((pp_ring *)WORLD->in, &WORLD->lease, DEAD);
     pp_arena_repair(&actors[SURVIVOR].arena, DEAD);
+    pp_lease_settle(&WORLD->lease);
 }
 
 static inline void stuck(tally *t, const char *what) {
@@ -300,6 +301,29 @@ static inline void expect(expectation *e, uint64_t first, uint64_t count, unsign
     }
 }
 
+/* What the lease says is so, for the replacement acts on it. */
+static inline void account_for_lease(pp_lease *lease, uint64_t emitted, unsigned *seen, tally *t) {
+    actor *who = &actors[SURVIVOR];
+    bool undecided = pp_lease_undecided(lease);
+    uint64_t ended = 0;
+    for (int i = 0; i < PP_OUTCOMES; i++) ended += pp_load_acq(&lease->outcomes[i]);
+    if (pp_load_acq(&lease->taken) != ended + undecided || ended > 1 ||
+        pp_load_acq(&lease->sent) != pp_load_acq(&lease->outcomes[PP_EMITTED]))
+        stuck(t, "the counters are wrong");
+    if (pp_load_acq(&lease->in) == 0) return;
+    uint64_t element = read_slot(who, &lease->element);
+    if (element == MOST_ELEMENTS) {
+        t->lost++;
+        complain("lost: the lease holds a torn element");
+    } else if (emitted == 0 && undecided) {
+        seen[element]++; /* it will be executed again */
+    } else if (seen[element] == 0) {
+        t->lost++;
+        complain("lost: element %llu is said to be emitted", (unsigned long long)element);
+    }
+    answer(who, lease);
+}
+
 /* After repair: every element where it should be, nothing held, and both rings as good as new. */
 static inline void account(const expectation *expected, bool spilling, tally *t) {
     actor *who = &actors[SURVIVOR];
@@ -310,16 +334,7 @@ static inline void account(const expectation *expected, bool spilling, tally *t)
     uint64_t emitted = pp_load_acq(&lease->out);
     if ((emitted & PP_OUT_MASK) != 0) stuck(t, "the lease was not settled");
     emitted >>= PP_OUT_SHIFT;
-    if (pp_load_acq(&lease->in) != 0) {
-        uint64_t element = read_slot(who, &lease->element);
-        if (element == MOST_ELEMENTS) {
-            t->lost++;
-            complain("lost: the lease holds a torn element");
-        } else if (emitted == 0) {
-            seen[element]++;
-        }
-        answer(who, lease);
-    }
+    account_for_lease(lease, emitted, seen, t);
     drain(&who->in, seen, t);
     unsigned may_vanish = expected->may_vanish;
     for (uint64_t i = 0; i < MOST_ELEMENTS; i++) {
