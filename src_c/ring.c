@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "fault_point.h"
+
 #define MAGIC 0x7079706c6e72696eu
 
 /* Spinning before a wait: the time of a hand-over between two running cores, not more. */
@@ -135,6 +137,7 @@ void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t out
         /* Crash here: the lease names a slot that is still WRITING by us: not published. */
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
         /* Crash here: the slot has moved on: published. settle adds the one. */
+        PP_FAULT_POINT("slot ready");
         pp_store_rel(&lease->out, (emitted + 1) << PP_OUT_SHIFT);
     } else {
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
@@ -245,6 +248,7 @@ int pp_pop_lease(pp_port *port, pp_lease *lease) {
     /* Crash before this store: the slot is READING by us and the lease is empty: mend moves it over. */
     pp_store_rel(&lease->in, port->position + 1);
     /* Crash here: in both places: mend only frees the slot. */
+    PP_FAULT_POINT("element leased");
     pp_pop_free(port, slot);
     return PP_OK;
 }

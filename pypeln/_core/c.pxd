@@ -37,6 +37,9 @@ cdef extern from "atomics.h" nogil:
     void store64 "pp_store_rel"(pp_a64 *p, uint64_t v) noexcept
     void store32 "pp_store_rel"(pp_a32 *p, uint32_t v) noexcept
 
+cdef extern from "fault_point.h" nogil:
+    void PP_FAULT_POINT(const char *name) noexcept
+
 cdef extern from "clock.h" nogil:
     uint64_t pp_now_ns() noexcept
 

@@ -12,13 +12,13 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_INLINE,
-    PP_MAX_DEPTH, PP_OK, PP_TOOBIG, load32, load64, pp_arena_allocate, pp_arena_bytes, pp_arena_create,
-    pp_arena_open, pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_segment_bytes,
-    pp_arena_usage, pp_descriptor, pp_head, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open,
-    pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for,
-    pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_valid,
-    pp_ring_wake_all, pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block, store64,
+    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FAULT_POINT, PP_FULL,
+    PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_TOOBIG, load32, load64, pp_arena_allocate, pp_arena_bytes,
+    pp_arena_create, pp_arena_open, pp_arena_publish, pp_arena_release, pp_arena_repair,
+    pp_arena_segment_bytes, pp_arena_usage, pp_descriptor, pp_head, pp_pop_claim, pp_pop_free,
+    pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes,
+    pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle,
+    pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block, store64,
 )
 from pypeln._core.decoder cimport decode_payload as decode
 from pypeln._core.encoder cimport Encoder
@@ -256,6 +256,7 @@ cdef class SharedIn(InPort):
             return
         # In this order: see lease.h for what a death in between costs.
         store64(&self.lease.in_hand, 0)
+        PP_FAULT_POINT("element answered")
         if self.lease.element.head.kind & ~PP_END == PP_BLOCK:
             self.release_block(self.lease.element.body.block)
 
@@ -328,6 +329,7 @@ cdef class SharedOut(OutPort):
         self.encoder.write_to(data + prefix)
         self.encoder.clear()
         self.has_block = True
+        PP_FAULT_POINT("block written")
         return PP_OK
 
     cdef int offer(self) except -1:
@@ -343,10 +345,12 @@ cdef class SharedOut(OutPort):
         if rc == PP_ABORTED:
             self.unload()
             raise RunAborted
+        PP_FAULT_POINT("slot claimed")
         slot.head = self.head
         if self.has_block:
             slot.body.block = self.block
             pp_arena_publish(&self.arena, self.block, 1)
+            PP_FAULT_POINT("block published")
             self.has_block = False
         else:
             if self.prefix:

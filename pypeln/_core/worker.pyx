@@ -11,9 +11,9 @@ from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy
 
 from pypeln._core.c cimport (
-    PP_EMITTED, PP_FAILED, PP_FATE_NONE, PP_FATE_RETRY, PP_FATE_TIMED_OUT, PP_FILTERED, PP_LOST,
-    PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TIMED_OUT, PP_WAITING, PP_WORKING, load32, load64, pp_a64,
-    pp_head, pp_lease, pp_lease_apply, pp_lease_decide, pp_lease_note, pp_lease_noted,
+    PP_EMITTED, PP_FAILED, PP_FATE_NONE, PP_FATE_RETRY, PP_FATE_TIMED_OUT, PP_FAULT_POINT, PP_FILTERED,
+    PP_LOST, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TIMED_OUT, PP_WAITING, PP_WORKING, load32, load64,
+    pp_a64, pp_head, pp_lease, pp_lease_apply, pp_lease_decide, pp_lease_note, pp_lease_noted,
     pp_lease_undecided, pp_now_ns, store32, store64,
 )
 from pypeln._core.guard cimport Guard
@@ -313,7 +313,9 @@ cdef class Worker:
         cdef bint many
         if fate == PP_FATE_NONE:
             return 0
+        PP_FAULT_POINT("predecessor found")
         store32(&self.lease.fate, PP_FATE_NONE)
+        PP_FAULT_POINT("fate taken")
         if not self.inlet.resume():
             return 0
         published = load64(&self.lease.out) >> PP_OUT_SHIFT
@@ -372,9 +374,12 @@ cdef class Worker:
 
     cdef int answer(self, int outcome) except -1:
         """The element in hand has ended."""
+        PP_FAULT_POINT("element executed")
         pp_lease_decide(self.lease, outcome, self.outlets.puts, self.sent_now())
+        PP_FAULT_POINT("end decided")
         if self.outlets.wants_ends:
             self.end_element()
+        PP_FAULT_POINT("end announced")
         pp_lease_apply(self.lease)
         self.at_work = False
         return 0
@@ -461,7 +466,9 @@ cdef class Worker:
             return self.emit(value, value)
         self.begin()
         try:
+            PP_FAULT_POINT("f begun")
             result = self.call(value)
+            PP_FAULT_POINT("f returned")
             if self.emission == EACH_OF_RESULT:
                 interrupted = self.send_each(result, True)
         except Interrupted:
@@ -508,6 +515,7 @@ cdef class Worker:
     cdef int send_child(self, object child, Py_ssize_t dimension, uint64_t *waited) except -1:
         self.out_extra[dimension] = self.children
         self.outlets.send(child, &self.out_head, self.out_extra, waited)
+        PP_FAULT_POINT("child put")
         self.children += 1
         if self.outlets.skip == 0:
             store64(&self.lease.sent, self.sent_before + self.children)

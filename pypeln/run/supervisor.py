@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from pypeln._core import memory
+from pypeln._core.memory import fault_point
 from pypeln.errors import WorkerDied
 from pypeln.run.notes import add_note, note_place
 from pypeln.run.policy import Answer, Outcome
@@ -78,6 +79,7 @@ class WorkerProcess:
             try:
                 process = context.Process(target=main, args=(self.job,), name=f"pypeln {self.job.stage.name}")
                 start_process(process)
+                fault_point(b"process started")
             except BaseException:
                 self._release_alive()
                 raise
@@ -280,7 +282,9 @@ class Supervisor:
         self._read(worker)
         assert worker.process is not None
         pid = worker.process.pid or 0
+        fault_point(b"death noticed")
         code = worker.bury()
+        fault_point(b"dead buried")
         # Whether it died with the element for which it was killed, or had gone on to another one.
         late, worker.late_since_ns = worker.late_since_ns, 0
         still_late = late == self._run.wiring.ledger.started_ns(worker.job.number)
@@ -299,12 +303,15 @@ class Supervisor:
         for which, (queue, _) in enumerate(job.outlets):
             if which == publishing_to:
                 queue.ring.settle(ledger, number, number + 1)
+        fault_point(b"ring settled")
         for queue, _ in job.outlets:
             queue.ring.mend(ledger, number, number + 1)
         if job.inlet is not None:
             job.inlet.ring.mend(ledger, number, number + 1)
+        fault_point(b"rings mended")
         if job.calls_f:
             ledger.settle(number)
+        fault_point(b"ledger settled")
         self._run.wiring.wake_all()
 
     def _timed_out(self, worker: WorkerProcess, still_late: bool) -> None:
@@ -381,6 +388,7 @@ class Supervisor:
             job.death = None
         worker.answered = ledger.answered(job.number)
         worker.due_at = due_at
+        fault_point(b"replacement due")
 
     def _waiting(self) -> list[float]:
         """When processes are to be started."""
@@ -398,6 +406,7 @@ class Supervisor:
                 try:
                     with ctrl_c_held_back(self._context.get_start_method()):
                         worker.start(self._context)
+                    fault_point(b"replacement started")
                 except BaseException as error:  # fork refused: the run cannot go on
                     self._run.fail(error)
 
@@ -426,7 +435,9 @@ class Supervisor:
             started = ledger.started_ns(number)
             if started and time.monotonic_ns() - started > limit * 1e9:
                 worker.late_since_ns = started
+                fault_point(b"process late")
                 worker.process.kill()
+                fault_point(b"late killed")
 
     def _hurry(self) -> None:
         """The run is aborted: see that every process goes."""

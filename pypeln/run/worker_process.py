@@ -18,7 +18,7 @@ import threading
 from typing import Any
 
 from pypeln._core.guard import Guard
-from pypeln._core.memory import Ledger, RunAborted, Segment, Window
+from pypeln._core.memory import Ledger, RunAborted, Segment, Window, fault_point
 from pypeln._core.queue import InPort, OutPort
 from pypeln._core.worker import Outlets, Worker, feed
 from pypeln.descriptors import received
@@ -135,6 +135,7 @@ def _pickled_stage(stage: PlannedStage) -> bytes:
 
 def main(job: ProcessJob) -> None:
     """The whole life of a worker process."""
+    fault_point(b"process born")
     die_with_parent(job.alive_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if callable(signal.getsignal(signal.SIGTERM)):
@@ -151,6 +152,7 @@ def main(job: ProcessJob) -> None:
     desk: Desk | None = None
     try:
         job.load_stage()
+        fault_point(b"stage loaded")
         desk = Desk(job)
         desk.work()
     except RunAborted:
@@ -160,9 +162,13 @@ def main(job: ProcessJob) -> None:
     except BaseException as error:  # whatever f raised
         index = None if desk is None else desk.index()
         note_place(error, job.stage_name, index)
+        fault_point(b"error to report")
         reports.failure(error, index)
+        fault_point(b"error reported")
     else:
+        fault_point(b"outlets closed")
         reports.finished()
+        fault_point(b"end reported")
     leave.now_if_free()
 
 
@@ -225,6 +231,7 @@ class Desk:
         job, stage = self.job, self.job.stage
         info = WorkerInfo(job.worker)
         injection = prepare(stage, info)
+        fault_point(b"on_start done")
         if stage.operator.feeds:
             iterator = iter(stage.source)
             try:
@@ -252,8 +259,11 @@ class Desk:
             )
             self._worker.run()
             self._worker = None
+        fault_point(b"inlet empty")
         self.ledger.finish(job.number)
+        fault_point(b"worker finished")
         finish(stage, info, injection, lambda: self.ledger.active(job.colleagues))
+        fault_point(b"on_done done")
         self.outlets.close()
 
     def index(self) -> tuple[int, ...] | None:
