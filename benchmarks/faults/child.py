@@ -16,7 +16,7 @@ import marks
 from consumers import CONSUMERS, Notes, drain
 from injected import fault_named
 from injected.elements import work
-from job import Job
+from job import Fault, Job
 from peers import contender_named, versions
 from peers.contender import Contender
 
@@ -37,17 +37,21 @@ def main(arguments: list[str]) -> int:
     before = _resources()
     notes = Notes()
     started = time.monotonic()
-    try:
-        with contender.start(fault.job) as results:
-            CONSUMERS[fault.consumer](results, notes)
-    except BaseException as error:
-        notes.end(error)
-        error.__traceback__ = None  # its frames hold whatever they had in their hands
+    _meet(contender, fault, notes)
     control_s = time.monotonic() - (marks.stamped() or started)
     _write(
         {**vars(notes), "control_s": control_s, "grown": _grown(before), "runaway": marks.exists("runaway")}
     )
     return 0
+
+
+def _meet(contender: Contender, fault: Fault, notes: Notes) -> None:
+    # A function of its own: what its names and the frames of an error hold is gone when it returns.
+    try:
+        with contender.start(fault.job) as results:
+            CONSUMERS[fault.consumer](results, notes)
+    except BaseException as error:
+        notes.end(error)
 
 
 def _run_without_fault(contender: Contender) -> None:
