@@ -22,7 +22,6 @@ async def iterate_async(plan: Plan, return_index: bool) -> AsyncGenerator[Any, N
     keeper = _Keeper(run)  # noqa: F841 - lives as long as this frame
     try:
         run.start()
-        assert run.tasks is not None or not run.wiring.has_processes
         ordering = None
         if plan.sink_reorders:
             ordering = Ordering(plan.edges[plan.sink].lanes, run.wiring.windows_behind(None))

@@ -21,7 +21,7 @@ def main() -> None:
     """Answer the monitor until it closes the pipe."""
     # Not above: workers that are not forked import this module.
     # Everything that a run may import is imported before descriptors become few and imports are interrupted.
-    import numpy
+    import numpy  # noqa: F401
     import one_run
     import shapes
 
