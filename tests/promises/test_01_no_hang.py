@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.endings import DEADLY, DieAt, be_killed
+from support.endings import DEADLY, DieAt, be_killed, sys_exit
 from support.notes import wait_until
 from support.process_table import children, thread_names
 
-from pypeln import PipelineError, WorkerDied, io, pr, sync, th
+from pypeln import EncodeError, PipelineError, WorkerDied, io, pr, sync, th
 
 
 def same(x: Any) -> Any:
@@ -221,3 +221,84 @@ def test_promise_01_an_error_in_one_branch_ends_the_other(front: Any) -> None:
         for _ in front.concat(both, maxsize=1):
             pass
     assert_nothing_left()
+
+
+class Unsendable:
+    """Neither goes to another process."""
+
+    def __reduce__(self) -> Any:
+        raise LookupError("it does not want to be pickled")
+
+
+def raise_an_error() -> None:
+    raise LookupError("raised by f")
+
+
+# What f does at one element, and what the consumer gets.
+FAULTS: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
+    "dies": (be_killed, WorkerDied),
+    "leaves": (sys_exit, WorkerDied),
+    "raises": (raise_an_error, LookupError),
+    "returns what cannot be sent": (Unsendable, EncodeError),
+}
+
+
+@pytest.mark.parametrize("operator", ["map", "filter", "flat_map", "each"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_promise_01_no_fault_of_f_hangs_a_mixed_pipeline(
+    fault: str, operator: str, start_method: str
+) -> None:
+    """The source is endless and every queue is full, so that nobody but the fault can end it."""
+    if operator in ("filter", "each") and fault == "returns what cannot be sent":
+        pytest.skip("what f returns is sent nowhere")
+    if start_method != "fork" and operator != "map":
+        pytest.skip("workers run the same operators however they start")
+    does, error = FAULTS[fault]
+
+    def f(x: int) -> Any:
+        returned = does() if x == DEADLY else x
+        return [returned] if operator == "flat_map" else returned
+
+    stage = th.map(same, itertools.count(), maxsize=1)
+    stage = getattr(pr, operator)(f, stage, maxsize=1)
+    if operator != "each":
+        stage = io.map(same_async, stage, maxsize=1)
+    with pytest.raises(error):
+        for _ in stage:
+            pass
+    assert children() == set()
+
+
+def source_that(does: Callable[[], Any]) -> Iterator[Any]:
+    yield from range(DEADLY)
+    yield does()
+    yield from itertools.count()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_promise_01_no_fault_of_a_source_hangs_a_mixed_pipeline(fault: str, start_method: str) -> None:
+    does, error = FAULTS[fault]
+
+    class Source:
+        def __iter__(self) -> Iterator[Any]:
+            return source_that(does)
+
+    stage = pr.from_iterable(Source(), use_thread=False, maxsize=1)
+    with pytest.raises(error):
+        for _ in io.map(same_async, th.map(same, stage, maxsize=1), maxsize=1):
+            pass
+    assert children() == set()
+
+
+@pytest.mark.parametrize("moment", ["on_start", "on_done"])
+@pytest.mark.parametrize("fault", ["dies", "leaves", "raises"])
+def test_promise_01_no_fault_of_a_callback_hangs_a_mixed_pipeline(
+    fault: str, moment: str, fork: None
+) -> None:
+    does, error = FAULTS[fault]
+    source = itertools.count() if moment == "on_start" else range(100)
+    stage = pr.map(same, th.map(same, source, maxsize=1), workers=2, maxsize=1, **{moment: lambda: does()})
+    with pytest.raises(error):
+        for _ in io.map(same_async, stage, maxsize=1):
+            pass
+    assert children() == set()

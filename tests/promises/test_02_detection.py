@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
+import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from support.notes import wait_until
 from support.process_table import children, state, wait_until_blocked
 
 from pypeln import WorkerDied, pr
+from pypeln.run import supervisor
 
 
 def worker_pid(_: Any) -> int:
@@ -119,3 +123,84 @@ def test_promise_02_a_grandchild_that_outlives_the_worker_hides_nothing(fork: No
         assert state(int(orphan.read_text())) == "S"
     finally:
         os.kill(int(orphan.read_text()), signal.SIGKILL)
+
+
+class RecordingPoll:
+    """`select.poll` that notes how it was asked and what it said."""
+
+    def __init__(self, calls: list[tuple[set[int], float | None, set[int]]]) -> None:
+        self._calls = calls
+        self._poll = select.poll()
+        self._fds: set[int] = set()
+
+    def register(self, fd: int, events: int) -> None:
+        self._fds.add(fd)
+        self._poll.register(fd, events)
+
+    def poll(self, timeout_ms: float | None = None) -> list[tuple[int, int]]:
+        news = self._poll.poll(timeout_ms)
+        self._calls.append((self._fds, timeout_ms, {fd for fd, _ in news}))
+        return news
+
+
+def test_promise_02_a_death_is_told_by_the_kernel_and_never_looked_for(
+    start_method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor sleeps without a time limit on one pidfd for each worker, and that is what wakes it."""
+    if not hasattr(os, "pidfd_open"):
+        pytest.skip("this Python has no pidfd_open")
+    calls: list[tuple[set[int], float | None, set[int]]] = []
+    pidfds: dict[int, int] = {}
+    opened = os.pidfd_open
+
+    def open_pidfd(pid: int, flags: int = 0) -> int:
+        fd = opened(pid, flags)
+        pidfds[pid] = fd
+        return fd
+
+    recording = types.SimpleNamespace(poll=lambda: RecordingPoll(calls), POLLIN=select.POLLIN)
+    monkeypatch.setattr(supervisor, "select", recording)
+    monkeypatch.setattr(os, "pidfd_open", open_pidfd)
+    over = threading.Event()
+
+    def one_then_nothing() -> Iterator[int]:
+        yield 0
+        while not over.wait(0.01):
+            pass
+
+    pids = iter(pr.map(worker_pid, one_then_nothing(), workers=2))
+    pid = next(pids)
+    for child in children():
+        wait_until_blocked(child)
+    before = len(calls)
+    os.kill(pid, signal.SIGKILL)
+    reader = threading.Thread(target=_ignore_death, args=(pids,))
+    reader.start()
+    wait_until(lambda: any(pidfds[pid] in news for *_, news in calls[before:]), "the pidfd tells")
+    over.set()
+    reader.join()
+    for watched, timeout_ms, news in calls[before:]:
+        assert timeout_ms is None
+        assert set(pidfds.values()) <= watched
+        if pidfds[pid] in news:  # the end of the report pipe may come first
+            break
+
+
+def _ignore_death(elements: Iterator[Any]) -> None:
+    with pytest.raises(WorkerDied):
+        list(elements)
+
+
+def test_promise_02_a_death_is_noticed_in_less_than_100_ms(fork: None) -> None:
+    """The quickest of several, because a machine that is busy with other things is no fault of ours."""
+
+    def quickest() -> float:
+        pids = iter(pr.map(worker_pid, iter(int, 1), maxsize=1))
+        pid = next(pids)
+        killed = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerDied):
+            list(pids)
+        return time.monotonic() - killed
+
+    assert min(quickest() for _ in range(10)) < 0.1

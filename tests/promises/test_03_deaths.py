@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -45,3 +47,30 @@ def test_promise_03_a_death_outside_of_elements_names_none(moment: str, fork: No
     with pytest.raises(WorkerDied) as caught:
         list(pr.map(same, range(10), workers=2, **{moment: be_killed}))
     assert caught.value.elements == ()
+
+
+def test_promise_03_the_element_in_flight_has_all_dimensions_of_its_index(fork: None) -> None:
+    """A flat_map upstream adds one."""
+    stage = pr.flat_map(lambda x: [x, x + 1, x + 2], range(0, 10 * DEADLY, 3))
+    with pytest.raises(WorkerDied) as caught:
+        list(pr.map(DieAt(be_killed), stage, maxsize=1))
+    assert caught.value.elements == ((DEADLY // 3, DEADLY % 3),)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_promise_03_the_worker_that_died_is_told_from_its_colleagues(workers: int, fork: None) -> None:
+    pids: dict[int, int] = {}
+
+    def tell(x: int, worker_info: Any) -> tuple[int, int]:
+        if x == DEADLY:
+            be_killed()
+        return worker_info.index, os.getpid()
+
+    with pytest.raises(WorkerDied) as caught:
+        pids.update(pr.map(tell, itertools.count(), workers=workers, maxsize=1))
+    assert caught.value.worker in range(workers)
+    # The one that died may not have returned anything before.
+    assert pids.get(caught.value.worker, caught.value.pid) == caught.value.pid
+    others = {pid for index, pid in pids.items() if index != caught.value.worker}
+    assert caught.value.pid not in others
+    assert "SIGKILL" in str(caught.value)
