@@ -74,7 +74,7 @@ typedef struct pp_lease {
 #define PP_OUT_SHIFT 44
 #define PP_OUT_MASK (((uint64_t)1 << PP_OUT_SHIFT) - 1)
 
-#define PP_BEGUN_SHIFT 12
+#define PP_BEGUN_SHIFT 16
 #define PP_BEGUN_MASK (((uint64_t)1 << PP_BEGUN_SHIFT) - 1)
 
 /* The element in hand ends like this, with so many puts out; `sent` will be sent_now. */

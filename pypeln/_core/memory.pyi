@@ -7,6 +7,8 @@ COUNTS: Final[tuple[str, ...]]
 RETRY: Final[int]
 TIMED_OUT: Final[int]
 LOST: Final[int]
+WAITING: Final[int]
+WORKING: Final[int]
 
 def fault_point(name: bytes) -> None: ...
 

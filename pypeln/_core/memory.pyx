@@ -14,11 +14,11 @@ from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_CORRUPT, PP_EMITTED, PP_END, PP_FATE_LOST, PP_FATE_RETRY, PP_FATE_TIMED_OUT,
-    PP_FAULT_POINT, PP_FINISHED, PP_LOST, PP_NOMEM, PP_OK, PP_OUT_SHIFT, PP_STARTING, load32, load64,
-    pp_a64, pp_cas64, pp_lease, pp_lease_apply, pp_lease_decide, pp_lease_note, pp_lease_noted,
-    pp_lease_settle, pp_lease_undecided, pp_now_ns, pp_segment_close, pp_segment_create, pp_segment_open,
-    pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance,
-    pp_window_wait, store32, store64,
+    PP_FAULT_POINT, PP_FINISHED, PP_LOST, PP_NOMEM, PP_OK, PP_OUT_SHIFT, PP_STARTING, PP_WAITING,
+    PP_WORKING, load32, load64, pp_a64, pp_cas64, pp_lease, pp_lease_apply, pp_lease_decide,
+    pp_lease_note, pp_lease_noted, pp_lease_settle, pp_lease_undecided, pp_now_ns, pp_segment_close,
+    pp_segment_create, pp_segment_open, pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window,
+    pp_window_admits, pp_window_advance, pp_window_wait, store32, store64,
 )
 
 import os
@@ -27,6 +27,10 @@ import os
 RETRY = PP_FATE_RETRY
 TIMED_OUT = PP_FATE_TIMED_OUT
 LOST = PP_FATE_LOST
+
+# States of a worker, as `Ledger.state` tells them.
+WAITING = PP_WAITING
+WORKING = PP_WORKING
 
 
 def fault_point(bytes name):

@@ -261,6 +261,7 @@ cdef class Worker:
             BaseException: What f raised; `index` tells for which element.
         """
         cdef bint resumed = False
+        store32(&self.lease.state, PP_WORKING)
         # One try block around all elements: around each it would cost as much as a queue.
         while True:
             try:

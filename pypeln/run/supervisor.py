@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from pypeln._core import memory
+from pypeln._core.memory import WAITING, WORKING
 from pypeln._core.memory import fault_point
 from pypeln.errors import WorkerDied
 from pypeln.run.notes import add_note, note_place
@@ -39,7 +40,7 @@ TERM_S = 0.4
 FOREIGN_REAP_S = 0.1
 
 # A place is filled anew this long after it was filled last, at the soonest, and twice as long for each worker
-# in a row that has not finished an element. So many of those in a row end the run.
+# in a row that did not come to work at all. So many of those in a row end the run.
 RESTART_S = 0.05
 FRUITLESS = 6
 
@@ -62,8 +63,8 @@ class WorkerProcess:
         self.failed = False
         self.late_since_ns = 0  # started_ns of the element that it was killed for
         self.started_at = 0.0
-        self.answered = 0  # elements of this place that had ended when the process was started
-        self.fruitless = 0  # processes in a row, until now, that ended none
+        self.fruitless = 0  # processes in a row, until now, that died before or after their work
+        self.lost: tuple[int, ...] | None = None  # the element that was handed on last as one that kills
         self.due_at: float | None = None  # when the next one is to be started
 
     def start(self, context: Any) -> None:
@@ -287,14 +288,16 @@ class Supervisor:
         fault_point(b"dead buried")
         # Whether it died with the element for which it was killed, or had gone on to another one.
         late, worker.late_since_ns = worker.late_since_ns, 0
-        still_late = late == self._run.wiring.ledger.started_ns(worker.job.number)
+        ledger, number = self._run.wiring.ledger, worker.job.number
+        still_late = late == ledger.started_ns(number)
+        at_work = ledger.state(number) in (WAITING, WORKING)
         self._settle(worker.job)
         if worker.finished or worker.failed or self._run.aborted:
             return
         if late:
             self._timed_out(worker, still_late)
         else:
-            self._killed(worker, pid, code)
+            self._killed(worker, pid, code, at_work)
 
     def _settle(self, job: ProcessJob) -> None:
         """After a death: decide what had been published, then give back what the dead worker held."""
@@ -334,8 +337,8 @@ class Supervisor:
                     return
         self._restart(worker, fate, time.monotonic())
 
-    def _killed(self, worker: WorkerProcess, pid: int, code: int | None) -> None:
-        """A process died that nobody here has killed."""
+    def _killed(self, worker: WorkerProcess, pid: int, code: int | None, at_work: bool) -> None:
+        """A process died that nobody here has killed. At work: not in on_start or on_done."""
         ledger, job = self._run.wiring.ledger, worker.job
         policy = job.stage.policy
         index = self._element_in_hand(job)
@@ -356,16 +359,17 @@ class Supervisor:
             if tries > policy.retries_after(Outcome.LOST):
                 fate = memory.LOST
                 # Whoever dies of handing the element on as the policy says would do so for ever.
-                if policy.answer(Outcome.LOST) == Answer.RAISE or job.death is not None:
+                if policy.answer(Outcome.LOST) == Answer.RAISE or index == worker.lost:
                     ledger.end_element(job.number, Outcome.LOST)
                     self._run.fail(death)
                     return
-                job.death = death
-        answered = ledger.answered(job.number)
-        worker.fruitless = 0 if index is not None or answered > worker.answered else worker.fruitless + 1
+                job.death, worker.lost = death, index
+        worker.fruitless = 0 if at_work else worker.fruitless + 1
         if worker.fruitless == FRUITLESS:
             add_note(
-                death, f"{FRUITLESS} processes in a row have died in this place before their first element"
+                death,
+                f"{FRUITLESS} processes in a row have died in this place while they started, in on_start or "
+                "in on_done",
             )
             self._run.fail(death)
             return
@@ -386,7 +390,6 @@ class Supervisor:
         ledger.add(job.number, "restarts")
         if fate != memory.LOST:
             job.death = None
-        worker.answered = ledger.answered(job.number)
         worker.due_at = due_at
         fault_point(b"replacement due")
 
