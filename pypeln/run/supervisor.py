@@ -16,8 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from pypeln._core import memory
-from pypeln._core.memory import WAITING, WORKING
-from pypeln._core.memory import fault_point
+from pypeln._core.memory import WAITING, WORKING, fault_point
 from pypeln.errors import WorkerDied
 from pypeln.run.notes import add_note, note_place
 from pypeln.run.policy import Answer, Outcome
@@ -40,9 +39,10 @@ TERM_S = 0.4
 FOREIGN_REAP_S = 0.1
 
 # A place is filled anew this long after it was filled last, at the soonest, and twice as long for each worker
-# in a row that did not come to work at all. So many of those in a row end the run.
+# in a row that did not come to work at all, up to a limit. So many of those in a row end the run.
 RESTART_S = 0.05
-FRUITLESS = 6
+LONGEST_RESTART_S = 0.4
+FRUITLESS = 12
 
 # Time-outs are looked at this often at least, while f is running somewhere where they matter.
 CLOSEST_LOOK_S = 0.005
@@ -373,7 +373,8 @@ class Supervisor:
             )
             self._run.fail(death)
             return
-        self._restart(worker, fate, worker.started_at + RESTART_S * 2**worker.fruitless)
+        pause_s = min(RESTART_S * 2**worker.fruitless, LONGEST_RESTART_S)
+        self._restart(worker, fate, worker.started_at + pause_s)
 
     def _element_in_hand(self, job: ProcessJob) -> tuple[int, ...] | None:
         """element_index of what a dead worker had taken and not answered for."""
