@@ -1,6 +1,6 @@
 from libc.stdint cimport uint64_t
 
-from pypeln._core.c cimport pp_a64, pp_lease, pp_segment, pp_window
+from pypeln._core.c cimport load64, pp_a64, pp_lease, pp_segment, pp_window, store64
 
 
 cdef class Segment:
@@ -26,3 +26,8 @@ cdef class Roster:
     cdef pp_a64 *words
     cdef Py_ssize_t places
     cdef Segment segment
+
+
+cdef inline void more(pp_a64 *counter) noexcept:
+    # Only its worker writes a counter, others read it: no read-modify-write is needed.
+    store64(counter, load64(counter) + 1)

@@ -1,25 +1,10 @@
-from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from pypeln._core.guard import Guard
-from pypeln._core.memory import Ledger, Window
-from pypeln._core.queue import InPort, OutPort
-
-SOURCE_END: Final[int]
-UNTRACKED: Final[int]
-
-class Outlets:
-    wants_ends: bool
-    def __init__(
-        self,
-        ports: list[OutPort],
-        lanes: list[int],
-        ends: list[bool],
-        unsendable: Callable[[Exception, tuple[int, ...]], Exception],
-    ) -> None: ...
-    def put(self, value: Any, index: tuple[int, ...], lane: int = 0) -> None: ...
-    def put_end(self, index: tuple[int, ...], lane: int, count: int) -> None: ...
-    def close(self) -> None: ...
+from pypeln._core.memory import Ledger
+from pypeln._core.outlets import Outlets
+from pypeln._core.queue import InPort
 
 class Recovery(Protocol):
     retries: int
@@ -48,13 +33,3 @@ class Worker:
     @property
     def index(self) -> tuple[int, ...] | None: ...
     def run(self) -> None: ...
-
-def feed(
-    iterator: Iterator[Any],
-    outlets: Outlets,
-    windows: list[Window],
-    ledger: Ledger,
-    worker: int,
-    element_type: type,
-    guard: Guard,
-) -> None: ...

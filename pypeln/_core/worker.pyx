@@ -1,24 +1,24 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """What a worker does all day: take an element, call f, put what comes of it.
 
-One loop for workers that are threads or processes, and one feeder for sources. The rules of emission are
-those of `pypeln.run.plan.Emission`; coroutines follow them in `pypeln.run.task_worker`. What becomes of
-elements that f cannot do is said in `pypeln.run.policy`.
+One loop for workers that are threads or processes. The rules of emission are those of
+`pypeln.run.plan.Emission`; coroutines follow them in `pypeln.run.task_worker`. What becomes of elements that
+f cannot do is said in `pypeln.run.policy`.
 """
 
-from libc.stdint cimport uint16_t, uint64_t
-
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from pypeln._core.c cimport (
     PP_EMITTED, PP_FAILED, PP_FATE_NONE, PP_FATE_RETRY, PP_FATE_TIMED_OUT, PP_FAULT_POINT, PP_FILTERED,
-    PP_LOST, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TIMED_OUT, PP_WAITING, PP_WORKING, load32, load64,
-    pp_a64, pp_head, pp_lease, pp_lease_apply, pp_lease_decide, pp_lease_note, pp_lease_noted,
-    pp_lease_undecided, pp_now_ns, store32, store64,
+    PP_LOST, PP_MAX_DEPTH, PP_OUT_SHIFT, PP_TIMED_OUT, PP_WAITING, PP_WORKING, load32, load64, pp_head,
+    pp_lease, pp_lease_apply, pp_lease_decide, pp_lease_note, pp_lease_noted, pp_lease_undecided,
+    pp_now_ns, store32, store64,
 )
 from pypeln._core.guard cimport Guard
-from pypeln._core.memory cimport Ledger, Window
-from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort, make_index, read_index
+from pypeln._core.memory cimport Ledger, more
+from pypeln._core.outlets cimport Outlets
+from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, make_index
 
 from types import GeneratorType
 
@@ -38,158 +38,8 @@ cdef enum:
     SKIP = 1
     COLLECT = 2
 
-# Counts that are none. SOURCE_END at index (n,): the source had n elements. UNTRACKED: its elements brought
-# indices of their own, so nobody can say which are missing, and `ordered` can only sort them at the end.
-cdef uint64_t _SOURCE_END = 0xffffffffffffffff
-cdef uint64_t _UNTRACKED = 0xfffffffffffffffe
-SOURCE_END = _SOURCE_END
-UNTRACKED = _UNTRACKED
-
-
-cdef enum:
-    MOST_OUTLETS = 64
-
-ctypedef uint16_t[64] vector_u16
-
 cdef extern from "Python.h":
     object PyObject_CallOneArg(object f, object argument)
-
-
-cdef inline void more(pp_a64 *counter) noexcept:
-    # Only this worker writes its counters, others read them: no read-modify-write is needed.
-    store64(counter, load64(counter) + 1)
-
-
-cdef class Outlets:
-    """Where a worker puts: one port for each consumer of its stage.
-
-    Args:
-        ports: The ports.
-        lanes: For each, what is added to an element's lane.
-        ends: For each, whether END marks are wanted there.
-        unsendable: Makes the error to raise, from the one that putting an element raised and its index.
-    """
-
-    cdef list ports
-    cdef vector_u16 lanes
-    cdef list ends
-    cdef Py_ssize_t n
-    cdef readonly bint wants_ends
-    cdef object unsendable
-    cdef bint sending
-    # Of the element in hand: how many puts this try has come to, and how many more are out since earlier
-    # tries, which must not be put again.
-    cdef uint64_t puts
-    cdef uint64_t skip
-
-    def __init__(self, list ports, list lanes, list ends, unsendable):
-        cdef Py_ssize_t i
-        self.n = len(ports)
-        if self.n > MOST_OUTLETS:
-            raise ValueError(f"a stage has {self.n} consumers; it can have {MOST_OUTLETS}")
-        self.ports = ports
-        for i in range(self.n):
-            self.lanes[i] = lanes[i]
-        self.ends = ends
-        self.wants_ends = any(ends)
-        self.unsendable = unsendable
-
-    cdef int send(
-        self, object value, const pp_head *head, const uint64_t *extra, uint64_t *waited_ns
-    ) except -1:
-        """Put an element everywhere. Adds the time spent waiting for room to waited_ns.
-
-        What loading or offering raises comes as it is, with `sending` left set: a try block here would cost
-        as much as a queue, so callers have one around many elements and ask `wrapped` what to raise.
-        """
-        cdef Py_ssize_t i
-        cdef OutPort port
-        cdef uint64_t began
-        cdef pp_head mine = head[0]
-        self.sending = True
-        for i in range(self.n):
-            if self.skip:
-                self.skip -= 1
-                self.puts += 1
-                continue
-            port = <OutPort>self.ports[i]
-            mine.lane = head.lane + self.lanes[i]
-            port.load(value, &mine, extra, False)
-            if port.offer() != PP_OK:
-                began = pp_now_ns()
-                port.flush()
-                waited_ns[0] += pp_now_ns() - began
-            self.puts += 1
-        self.sending = False
-        return 0
-
-    cdef object wrapped(self, object error, const pp_head *head, const uint64_t *extra):
-        """What to raise for an error: one that names the element, when it was raised by sending it."""
-        if self.sending and isinstance(error, Exception):
-            self.sending = False
-            unsendable = self.unsendable(error, make_index(head, extra))
-            unsendable.__cause__ = error
-            return unsendable
-        return error
-
-    cdef int end(self, const pp_head *head, const uint64_t *extra, uint64_t count) except -1:
-        """Tell the outlets that want it that the element at this index has no more than `count` children."""
-        cdef Py_ssize_t i
-        for i in range(self.n):
-            if self.ends[i]:
-                self.end_at(i, head, extra, count)
-        return 0
-
-    cdef int end_at(self, Py_ssize_t i, const pp_head *head, const uint64_t *extra, uint64_t count) except -1:
-        cdef pp_head mine = head[0]
-        if self.skip:
-            self.skip -= 1
-            return 0
-        mine.lane += self.lanes[i]
-        return (<OutPort>self.ports[i]).send(count, &mine, extra, True)
-
-    cdef int end_element(self, const pp_head *head, const uint64_t *extra) except -1:
-        """END marks for the element in hand: its puts were dealt to the outlets in turn."""
-        cdef Py_ssize_t i
-        for i in range(self.n):
-            if self.ends[i]:
-                self.end_at(i, head, extra, (self.puts + self.n - 1 - i) // self.n)
-        return 0
-
-    cdef int again(self) except -1:
-        """Another try begins: what is out stays out."""
-        self.skip += self.puts
-        self.puts = 0
-        return 0
-
-    cdef int last_try(self) except -1:
-        """No other try follows: what this one did not come to again is out nevertheless."""
-        self.puts += self.skip
-        self.skip = 0
-        return 0
-
-    def put(self, value, tuple index, uint64_t lane=0):
-        """Put an element into every outlet, waiting for room."""
-        cdef pp_head head
-        cdef uint64_t extra[PP_MAX_DEPTH]
-        cdef uint64_t waited = 0
-        read_index(index, lane, &head, extra)
-        try:
-            self.send(value, &head, extra, &waited)
-        except Exception as error:
-            raise self.wrapped(error, &head, extra)
-
-    def put_end(self, tuple index, uint64_t lane, uint64_t count):
-        """Put an END mark into every outlet that wants it. Count may also be SOURCE_END or UNTRACKED."""
-        cdef pp_head head
-        cdef uint64_t extra[PP_MAX_DEPTH]
-        read_index(index, lane, &head, extra)
-        self.end(&head, extra, count)
-
-    def close(self):
-        """This worker puts nothing more."""
-        for port in self.ports:
-            port.close()
 
 
 cdef class Worker:
@@ -584,85 +434,3 @@ cdef class Worker:
                 self.outlets.send(failure, &self.out_head, self.out_extra, &waited)
         self.outlets.last_try()
         return outcome
-
-
-cdef int read_element_index(object index, uint64_t position, pp_head *head, uint64_t *extra) except -1:
-    """The index of an Element that a source brought: anybody may have made it, of anything."""
-    try:
-        if type(index) is not tuple:
-            raise TypeError
-        for number in index:
-            if type(number) is not int:  # C would take a float or a bool for one
-                raise TypeError
-        return read_index(index, 0, head, extra)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(
-            f"item {position} of the source is an Element whose index is {index!r}; "
-            f"an index is a tuple of 1 to {PP_MAX_DEPTH} integers from 0 to 2**64 - 1"
-        ) from None
-
-
-def feed(
-    iterator, Outlets outlets, list windows, Ledger ledger, Py_ssize_t worker, element_type, Guard guard
-):
-    """Put every element of an iterator into the outlets.
-
-    Args:
-        iterator: What to iterate. Elements of `element_type` keep the index they bring.
-        outlets: Where they go.
-        windows: Not to run ahead of these.
-        ledger: With worker: the counters.
-        element_type: pypeln.Element.
-        guard: Lets the run interrupt the source.
-
-    Raises:
-        RunAborted: The run ended meanwhile.
-        BaseException: What the iterator raised.
-    """
-    cdef pp_lease *lease = ledger.at(worker)
-    cdef pp_head head
-    cdef uint64_t extra[PP_MAX_DEPTH]
-    cdef uint64_t position = 0, waited = 0
-    cdef Window window
-    cdef bint untracked = False
-    head.kind = 0
-    head.nbytes = 0
-    head.depth = 1
-    head.lane = 0
-    cdef object value
-    iterator = iter(iterator)
-    try:
-        while True:
-            if windows:
-                for window in windows:
-                    window.wait(position)
-            guard.begin()
-            value = next(iterator, EMPTY)
-            if guard.end():
-                raise RunAborted
-            if value is EMPTY:
-                break
-            more(&lease.taken)
-            if type(value) is element_type:
-                if not untracked:
-                    untracked = True
-                    windows = []
-                    if outlets.wants_ends:
-                        outlets.put_end((0,), 0, UNTRACKED)
-                read_element_index(value.index, position, &head, extra)
-                value = value.value
-            else:
-                head.depth = 1
-                head.index0 = position
-            outlets.send(value, &head, extra, &waited)
-            more(&lease.outcomes[PP_EMITTED])
-            more(&lease.sent)
-            position += 1
-    except Interrupted:
-        raise RunAborted
-    except Exception as error:
-        raise outlets.wrapped(error, &head, extra)
-    finally:
-        guard.end()
-    if outlets.wants_ends:
-        outlets.put_end((position,), 0, SOURCE_END)

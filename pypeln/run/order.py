@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pypeln._core.worker import SOURCE_END, UNTRACKED
+from pypeln._core.feeder import SOURCE_END, UNTRACKED
 from pypeln.element import Element
 from pypeln.run.reorder import Index, Released, Reorder
 from pypeln.run.wiring import ORDER_SPAN, WindowPlan

@@ -12,18 +12,17 @@ import select
 import signal
 import threading
 import time
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pypeln._core import memory
 from pypeln._core.memory import WAITING, WORKING, fault_point
 from pypeln.errors import WorkerDied
 from pypeln.run.notes import add_note, note_place
 from pypeln.run.policy import Answer, Outcome
-from pypeln.run.private_fds import close_private, own_privately
-from pypeln.run.process_start import ctrl_c_held_back, start_process
-from pypeln.run.reports import ErrorReport, Finished, ReportReader, Traceback
-from pypeln.run.worker_process import ProcessJob, main
+from pypeln.run.process_handle import WorkerProcess
+from pypeln.run.process_start import ctrl_c_held_back
+from pypeln.run.reports import ErrorReport, Finished, Traceback
+from pypeln.run.worker_process import ProcessJob
 from pypeln.transport.bells import Bell
 
 if TYPE_CHECKING:
@@ -35,9 +34,6 @@ GRACE_S = 0.1
 # ... and after this much more it is not asked any longer.
 TERM_S = 0.4
 
-# How long another thread may take to tell the exit code of a process that it has reaped.
-FOREIGN_REAP_S = 0.1
-
 # A place is filled anew this long after it was filled last, at the soonest, and twice as long for each worker
 # in a row that did not come to work at all, up to a limit. So many of those in a row end the run.
 RESTART_S = 0.05
@@ -47,105 +43,6 @@ FRUITLESS = 12
 # Time-outs are looked at this often at least, while f is running somewhere where they matter.
 CLOSEST_LOOK_S = 0.005
 FARTHEST_LOOK_S = 0.05
-
-
-class WorkerProcess:
-    """One worker process: its job, and what is known of it."""
-
-    def __init__(self, job: ProcessJob) -> None:
-        self.job = job
-        self.process: BaseProcess | None = None
-        self.pidfd = -1
-        self.alive_fd = -1  # its closing, by us or by our death, is the worker's
-        self.reports: ReportReader | None = None
-        self.may_report = False
-        self.finished = False
-        self.failed = False
-        self.late_since_ns = 0  # started_ns of the element that it was killed for
-        self.started_at = 0.0
-        self.fruitless = 0  # processes in a row, until now, that died before or after their work
-        self.lost: tuple[int, ...] | None = None  # the element that was handed on last as one that kills
-        self.due_at: float | None = None  # when the next one is to be started
-
-    def start(self, context: Any) -> None:
-        """Start the process, with a new pipe for its reports and one that tells it that this process lives.
-
-        Raises:
-            Exception: It could not be started, or not be watched; then there is no process.
-        """
-        reading, self.job.report_fd = _pipe_to_child(parent_reads=True)
-        try:
-            # Its own, because a description that several processes share asks to signal only one of them.
-            self.alive_fd, self.job.alive_fd = _pipe_to_child(parent_reads=False)
-            try:
-                process = context.Process(target=main, args=(self.job,), name=f"pypeln {self.job.stage.name}")
-                start_process(process)
-                fault_point(b"process started")
-            except BaseException:
-                self._release_alive()
-                raise
-            finally:
-                os.close(self.job.alive_fd)
-        except BaseException:
-            close_private(reading)
-            raise
-        finally:
-            os.close(self.job.report_fd)
-        self.started_at = time.monotonic()
-        self.process = process
-        self.reports = ReportReader(reading)
-        self.may_report = True
-        if hasattr(os, "pidfd_open"):
-            try:
-                self.pidfd = own_privately(os.pidfd_open(process.pid))
-            except ProcessLookupError:
-                pass  # it has come and gone; the sentinel tells
-            except BaseException:
-                process.kill()
-                self.bury()
-                raise
-
-    @property
-    def death_fd(self) -> int:
-        """Readable when the process has ended."""
-        assert self.process is not None
-        return self.pidfd if self.pidfd >= 0 else self.process.sentinel
-
-    def bury(self) -> int | None:
-        """Reap the process and free what belongs to it; its exit code."""
-        assert self.process is not None and self.reports is not None
-        code = self._reap(self.process)
-        if self.pidfd >= 0:
-            close_private(self.pidfd)
-            self.pidfd = -1
-        self.reports.close()
-        self.reports = None
-        self._release_alive()
-        self.process.close()
-        self.process = None
-        return code
-
-    @staticmethod
-    def _reap(process: Any) -> int | None:
-        """Wait until a process has ended; its exit code, None when somebody else has taken it.
-
-        Whoever starts a process has multiprocessing reap all that have ended. In another thread it may be
-        between the system's answer and the note it makes of it, and will be back in a moment. For good the
-        code is gone when the program ignores SIGCHLD or waits for all children itself.
-        """
-        process.join()
-        give_up_at = time.monotonic() + FOREIGN_REAP_S
-        while process.exitcode is None:
-            if time.monotonic() > give_up_at:
-                process._popen.returncode = 255  # what multiprocessing says for unknown; `close` wants a code
-                return None
-            time.sleep(0.0005)
-        code: int = process.exitcode
-        return code
-
-    def _release_alive(self) -> None:
-        close_private(self.alive_fd)
-        self.alive_fd = -1
 
 
 class Supervisor:
@@ -467,10 +364,3 @@ class Supervisor:
                     os.kill(worker.process.pid, number)
                 except ProcessLookupError:
                     pass
-
-
-def _pipe_to_child(parent_reads: bool) -> tuple[int, int]:
-    """A pipe as (our end, the child's end)."""
-    reading, writing = os.pipe()
-    ours, childs = (reading, writing) if parent_reads else (writing, reading)
-    return own_privately(ours), childs

@@ -26,7 +26,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, I
 from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
-from pypeln._core.worker import SOURCE_END, UNTRACKED
+from pypeln._core.feeder import SOURCE_END, UNTRACKED
 from pypeln.element import Element
 from pypeln.run.numbering import as_element, close_generator
 from pypeln.run.task_worker import QUANTUM_S

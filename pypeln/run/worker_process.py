@@ -17,10 +17,12 @@ import sys
 import threading
 from typing import Any
 
+from pypeln._core.feeder import feed
 from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger, RunAborted, Segment, Window, fault_point
+from pypeln._core.outlets import Outlets
 from pypeln._core.queue import InPort, OutPort
-from pypeln._core.worker import Outlets, Worker, feed
+from pypeln._core.worker import Worker
 from pypeln.descriptors import received
 from pypeln.element import Element
 from pypeln.errors import WorkerDied

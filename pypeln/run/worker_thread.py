@@ -6,9 +6,11 @@ import contextvars
 import threading
 from typing import TYPE_CHECKING
 
+from pypeln._core.feeder import feed
 from pypeln._core.guard import Guard, Interrupted
 from pypeln._core.memory import RunAborted
-from pypeln._core.worker import Outlets, Worker, feed
+from pypeln._core.outlets import Outlets
+from pypeln._core.worker import Worker
 from pypeln.element import Element
 from pypeln.errors import PipelineError
 from pypeln.run.callbacks import WorkerInfo, finish, prepare

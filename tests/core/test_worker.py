@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from support.notes import settled
 
+from pypeln._core.feeder import SOURCE_END, UNTRACKED, feed
 from pypeln._core.guard import Guard
 from pypeln._core.local import LocalIn, LocalOut, LocalRing
 from pypeln._core.memory import Ledger, RunAborted, Window
+from pypeln._core.outlets import Outlets
 from pypeln._core.queue import CLOSED, EMPTY, END
-from pypeln._core.worker import SOURCE_END, UNTRACKED, Outlets, Worker, feed
+from pypeln._core.worker import Worker
 from pypeln.element import Element
 from pypeln.run.plan import Emission, Operator, PlannedStage, WorkerKind
 from pypeln.run.policy import DEFAULT, Recovery

@@ -227,7 +227,13 @@ PARK = [
         ":: may_leave -> d_step { if :: tokens > 0 -> tokens-- :: else fi }; break\n        fi;",
         {"WAITERS": 1, "QUITTERS": 1, "WAKERS": 1},
     ),
-    Mutation("park", "nobody is woken after a death", "        wake_all();\n", "", {"DEATHS": 1, "WAITERS": 1, "WAKERS": 1}),
+    Mutation(
+        "park",
+        "nobody is woken after a death",
+        "        wake_all();\n",
+        "",
+        {"DEATHS": 1, "WAITERS": 1, "WAKERS": 1},
+    ),
     Mutation(
         "park",
         "after a death only one is woken",

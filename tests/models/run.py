@@ -38,7 +38,9 @@ class Bounds(NamedTuple):
 
 def ring(producers: int, consumers: int, capacity: int, each: int, deaths: int, of_supervisor: int) -> Bounds:
     names = ["PRODUCERS", "CONSUMERS", "CAPACITY", "EACH", "DEATHS", "SUPERVISOR_DEATHS"]
-    return Bounds("ring", dict(zip(names, [producers, consumers, capacity, each, deaths, of_supervisor], strict=True)))
+    return Bounds(
+        "ring", dict(zip(names, [producers, consumers, capacity, each, deaths, of_supervisor], strict=True))
+    )
 
 
 def park(waiters: int, quitters: int, loops: int, wakers: int, items: int, deaths: int) -> Bounds:
@@ -97,7 +99,9 @@ def verify(text: str, bounds: Bounds, folder: Path) -> Verdict:
     """Visit every state of the model; `folder` is an empty one of its own."""
     (folder / "model.pml").write_text(text)
     defines = [f"-D{name}={value}" for name, value in bounds.values.items()]
-    generated = subprocess.run(["spin", "-a", *defines, "model.pml"], cwd=folder, capture_output=True, text=True)
+    generated = subprocess.run(
+        ["spin", "-a", *defines, "model.pml"], cwd=folder, capture_output=True, text=True
+    )
     if not (folder / "pan.c").exists():
         raise SystemExit(f"{bounds}: {generated.stdout}{generated.stderr}")
     # -DNOFAIR: nothing here needs fairness, and its copies of the state space cost a factor.
@@ -105,7 +109,10 @@ def verify(text: str, bounds: Bounds, folder: Path) -> Verdict:
     subprocess.run(["gcc", "-O1", "-w", *kind, "-o", "pan", "pan.c"], cwd=folder, check=True)
     start = time.monotonic()
     ran = subprocess.run(
-        ["./pan", "-m200000", *(["-l"] if bounds.progress else [])], cwd=folder, capture_output=True, text=True
+        ["./pan", "-m200000", *(["-l"] if bounds.progress else [])],
+        cwd=folder,
+        capture_output=True,
+        text=True,
     )
     errors = re.search(r"errors: (\d+)", ran.stdout)
     states = re.search(r"(\d+(?:\.\d+)?(?:e\+\d+)?) states, stored", ran.stdout)
@@ -136,18 +143,24 @@ def check_mutation(mutation: Mutation, scratch: Path) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--full", action="store_true", help="larger bounds")
     parser.add_argument("--no-mutations", action="store_true", help="only the models")
     arguments = parser.parse_args()
     install("spin", "spin")
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
-        models = list(pool.map(lambda bounds: check_model(bounds, Path(scratch)), FULL if arguments.full else SHORT))
+        models = list(
+            pool.map(lambda bounds: check_model(bounds, Path(scratch)), FULL if arguments.full else SHORT)
+        )
         mutations = [] if arguments.no_mutations else [*RING, *PARK]
         noticed = list(pool.map(lambda mutation: check_mutation(mutation, Path(scratch)), mutations))
     seconds = time.monotonic() - start
-    print(f"models: {sum(models)} of {len(models)} passed; mutations: {sum(noticed)} of {len(noticed)} noticed; {seconds:.0f} s")
+    print(
+        f"models: {sum(models)} of {len(models)} passed; mutations: {sum(noticed)} of {len(noticed)} noticed; {seconds:.0f} s"
+    )
     return 0 if all(models) and all(noticed) else 1
 
 

@@ -291,4 +291,8 @@ def test_trailing_stages_continue_a_run() -> None:
     assert next(trailing) == ((2,), 3)
     trailing.close()
     assert closed == ["run"]
-    assert [element.value for element in execute_trailing(plan.trailing, run(), NoLimit)] == [1, 3, 5]
+    assert [element.value for element in execute_trailing(plan.trailing, run(), NoLimit, plan.stats)] == [
+        1,
+        3,
+        5,
+    ]

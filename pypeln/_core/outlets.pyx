@@ -1,0 +1,132 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""Where a worker puts: the ports behind its stage, and what is out already of the element in hand."""
+
+from libc.stdint cimport uint64_t
+
+from pypeln._core.c cimport (
+    PP_MAX_DEPTH, PP_OK, pp_head, pp_now_ns,
+)
+from pypeln._core.queue cimport OutPort, make_index, read_index
+
+cdef enum:
+    MOST_OUTLETS = 64
+
+
+cdef class Outlets:
+    """Where a worker puts: one port for each consumer of its stage.
+
+    Args:
+        ports: The ports.
+        lanes: For each, what is added to an element's lane.
+        ends: For each, whether END marks are wanted there.
+        unsendable: Makes the error to raise, from the one that putting an element raised and its index.
+    """
+
+    def __init__(self, list ports, list lanes, list ends, unsendable):
+        cdef Py_ssize_t i
+        self.n = len(ports)
+        if self.n > MOST_OUTLETS:
+            raise ValueError(f"a stage has {self.n} consumers; it can have {MOST_OUTLETS}")
+        self.ports = ports
+        for i in range(self.n):
+            self.lanes[i] = lanes[i]
+        self.ends = ends
+        self.wants_ends = any(ends)
+        self.unsendable = unsendable
+
+    cdef int send(
+        self, object value, const pp_head *head, const uint64_t *extra, uint64_t *waited_ns
+    ) except -1:
+        """Put an element everywhere. Adds the time spent waiting for room to waited_ns.
+
+        What loading or offering raises comes as it is, with `sending` left set: a try block here would cost
+        as much as a queue, so callers have one around many elements and ask `wrapped` what to raise.
+        """
+        cdef Py_ssize_t i
+        cdef OutPort port
+        cdef uint64_t began
+        cdef pp_head mine = head[0]
+        self.sending = True
+        for i in range(self.n):
+            if self.skip:
+                self.skip -= 1
+                self.puts += 1
+                continue
+            port = <OutPort>self.ports[i]
+            mine.lane = head.lane + self.lanes[i]
+            port.load(value, &mine, extra, False)
+            if port.offer() != PP_OK:
+                began = pp_now_ns()
+                port.flush()
+                waited_ns[0] += pp_now_ns() - began
+            self.puts += 1
+        self.sending = False
+        return 0
+
+    cdef object wrapped(self, object error, const pp_head *head, const uint64_t *extra):
+        """What to raise for an error: one that names the element, when it was raised by sending it."""
+        if self.sending and isinstance(error, Exception):
+            self.sending = False
+            unsendable = self.unsendable(error, make_index(head, extra))
+            unsendable.__cause__ = error
+            return unsendable
+        return error
+
+    cdef int end(self, const pp_head *head, const uint64_t *extra, uint64_t count) except -1:
+        """Tell the outlets that want it that the element at this index has no more than `count` children."""
+        cdef Py_ssize_t i
+        for i in range(self.n):
+            if self.ends[i]:
+                self.end_at(i, head, extra, count)
+        return 0
+
+    cdef int end_at(self, Py_ssize_t i, const pp_head *head, const uint64_t *extra, uint64_t count) except -1:
+        cdef pp_head mine = head[0]
+        if self.skip:
+            self.skip -= 1
+            return 0
+        mine.lane += self.lanes[i]
+        return (<OutPort>self.ports[i]).send(count, &mine, extra, True)
+
+    cdef int end_element(self, const pp_head *head, const uint64_t *extra) except -1:
+        """END marks for the element in hand: its puts were dealt to the outlets in turn."""
+        cdef Py_ssize_t i
+        for i in range(self.n):
+            if self.ends[i]:
+                self.end_at(i, head, extra, (self.puts + self.n - 1 - i) // self.n)
+        return 0
+
+    cdef int again(self) except -1:
+        """Another try begins: what is out stays out."""
+        self.skip += self.puts
+        self.puts = 0
+        return 0
+
+    cdef int last_try(self) except -1:
+        """No other try follows: what this one did not come to again is out nevertheless."""
+        self.puts += self.skip
+        self.skip = 0
+        return 0
+
+    def put(self, value, tuple index, uint64_t lane=0):
+        """Put an element into every outlet, waiting for room."""
+        cdef pp_head head
+        cdef uint64_t extra[PP_MAX_DEPTH]
+        cdef uint64_t waited = 0
+        read_index(index, lane, &head, extra)
+        try:
+            self.send(value, &head, extra, &waited)
+        except Exception as error:
+            raise self.wrapped(error, &head, extra)
+
+    def put_end(self, tuple index, uint64_t lane, uint64_t count):
+        """Put an END mark into every outlet that wants it. Count may also be SOURCE_END or UNTRACKED."""
+        cdef pp_head head
+        cdef uint64_t extra[PP_MAX_DEPTH]
+        read_index(index, lane, &head, extra)
+        self.end(&head, extra, count)
+
+    def close(self):
+        """This worker puts nothing more."""
+        for port in self.ports:
+            port.close()
