@@ -86,7 +86,7 @@ class StageCounters:
 
     def as_dict(self) -> dict[str, int]:
         """Every counter by its name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in StageCounters.__slots__}
 
 
 COUNTER_OF: dict[int, str] = {outcome: outcome.name.lower() for outcome in Outcome}

@@ -19,6 +19,7 @@ from pypeln.errors import PipelineError, RunAborted
 from pypeln.run import task_host, task_source
 from pypeln.run.callbacks import StageStatus, WorkerInfo
 from pypeln.run.plan import Emission, Operator, Outlet, PlannedStage, WorkerKind
+from pypeln.run.stats import StageCounters
 from pypeln.run.task_host import StagePorts, TaskHost
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, EMPTY_ENTRY, LoopQueue
 
@@ -33,14 +34,21 @@ SOURCE_END = 2**64 - 1
 UNTRACKED = 2**64 - 2
 
 
-@dataclasses.dataclass
-class Counts:
-    taken: int = 0
-    emitted: int = 0
-    filtered: int = 0
-    failed: int = 0
-    timed_out: int = 0
-    sent: int = 0
+class Counts(StageCounters):
+    """Counters that can be compared."""
+
+    def __init__(self, **counts: int) -> None:
+        super().__init__()
+        for name, count in counts.items():
+            setattr(self, name, count)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counts) and self.as_dict() == other.as_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Counts({self.as_dict()})"
 
 
 class FakeRun:
