@@ -14,6 +14,7 @@ LEAVE_AFTER = 5
 READY_AFTER = 20
 # A source that nobody reads from for so long has met a bound.
 QUIET_S = 2.0
+STALLED_AT_MOST_S = 30.0
 MOST_NOTED = 200
 MOST_TOLD = 4000
 
@@ -48,8 +49,11 @@ class Notes:
 
 def told(error: BaseException) -> dict[str, str]:
     """What an error is, in a line, and all that it tells, its causes and notes included."""
-    lines = str(error).strip().splitlines() or [""]
+    # Some put a traceback in quotes before what they have to say.
+    lines = [line for line in str(error).splitlines() if any(map(str.isalnum, line))] or [""]
     name = type(error).__name__
+    if lines[0].startswith("Traceback"):
+        lines.reverse()
     return {
         "type": name,
         "line": f"{name}: {lines[0]}"[:MOST_NOTED],
@@ -74,8 +78,12 @@ def stall(results: Iterator[Any], notes: Notes) -> None:
     """Take one result, then wait until the source is not read any more, because of a bound or at its end."""
     marks.stamp()
     notes.take(next(results))
+    give_up_at = time.monotonic() + STALLED_AT_MOST_S
     before, quiet_since = -1, time.monotonic()
     while time.monotonic() - quiet_since < QUIET_S:
+        if time.monotonic() > give_up_at:
+            marks.first("runaway")  # slowly, but it is still being read
+            break
         if _taken != before:
             before, quiet_since = _taken, time.monotonic()
         time.sleep(0.05)
@@ -90,17 +98,10 @@ def until_ready(results: Iterator[Any], notes: Notes) -> None:
             marks.first("ready")
 
 
-def until_workers(results: Iterator[Any], notes: Notes) -> None:
-    """Wait for results that take long; the workers themselves show that they have begun."""
-    drain(results, notes)
-
-
 CONSUMERS = {
     "drain": drain,
     "leave": leave,
     "stall": stall,
     "interrupted": until_ready,
-    "interrupted-at-once": until_workers,
     "abandoned": until_ready,
-    "abandoned-at-once": until_workers,
 }

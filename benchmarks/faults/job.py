@@ -50,10 +50,9 @@ class Fault:
         error: A text that the reported error has to contain: a type or a message of `f`.
         ends: The job is to end with this error; results are not owed.
         consumer: `drain` takes all; `leave` stops after a few; `stall` takes one and looks how far ahead
-            the source runs; `abandoned` and `interrupted` are met from outside while they drain.
+            the source runs; `abandoned` and `interrupted` are struck from outside.
         kinds: Which kinds of workers the fault makes sense for.
         needs_timeout: Only for contenders that have a time-out for one element.
-        why: A sentence for people who read the table.
     """
 
     name: str
@@ -67,4 +66,3 @@ class Fault:
     consumer: str = "drain"
     kinds: tuple[str, ...] = ("processes",)
     needs_timeout: bool = False
-    why: str = ""

@@ -53,8 +53,10 @@ def _with_leaks(word: str, seconds: float, detail: str, left: list[str]) -> Outc
     if not left:
         return Outcome(word, seconds, detail)
     told = f"left: {', '.join(left)}"
+    if word == "error-all":
+        detail = f"{word}; {detail}"
     if word in ("pass", "error-all"):
-        return Outcome("leaked", seconds, "; ".join(part for part in (word, detail, told) if part))
+        word = "leaked"
     return Outcome(word, seconds, "; ".join(part for part in (detail, told) if part))
 
 

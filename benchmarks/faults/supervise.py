@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ CHILD = Path(__file__).resolve().parent / "child.py"
 # What is left so long after a program has ended will stay: the promise is one second.
 GONE_WITHIN_S = 5.0
 PAUSE_S = 0.01
-# Until a worker that has taken an element has also begun to sleep.
+# Until a worker that has said so has also begun to sleep.
 BEGUN_S = 0.3
 # A loaded machine makes slow what does not hang.
 EXTENSION_S = 2.0
@@ -66,7 +67,6 @@ def versions(python: str) -> dict[str, Any]:
 
 def run_once(python: str, contender: str, fault: Fault, watchdog_s: float) -> Seen:
     """Run `contender` through `fault` in a fresh process of `python`; ends all that it started."""
-    shared_before = set(os.listdir("/dev/shm"))
     with tempfile.TemporaryDirectory(prefix="faults-") as name, tempfile.TemporaryFile() as errors:
         folder = Path(name)
         process = subprocess.Popen(
@@ -82,8 +82,6 @@ def run_once(python: str, contender: str, fault: Fault, watchdog_s: float) -> Se
             observation = folder / "observation.json"
             if observation.exists():
                 seen.notes = json.loads(observation.read_text())
-            if seen.hung is None:
-                seen.left += _unused(set(os.listdir("/dev/shm")) - shared_before)
         finally:
             for pid in _belonging_to(folder):
                 _kill(pid)
@@ -104,10 +102,8 @@ def _watch(process: subprocess.Popen[bytes], fault: Fault, folder: Path, until: 
     strike = _STRIKES.get(fault.consumer)
     if strike is not None:
         ready = folder / "ready"
-        at_once = fault.consumer.endswith("-at-once")
-        _wait(lambda: any(folder.glob("worker-*")) if at_once else ready.exists(), process, until)
-        if at_once:
-            time.sleep(BEGUN_S)
+        _wait(ready.exists, process, until)
+        time.sleep(BEGUN_S)
         marks.stamp(folder)
         strike(process)
     _wait(lambda: False, process, until)
@@ -121,9 +117,11 @@ def _watch(process: subprocess.Popen[bytes], fault: Fault, folder: Path, until: 
     seen.status = process.returncode
     while True:
         left = _belonging_to(folder) - marks.bystanders(folder)
+        shared = _shared_memory_of(process.pid)
         seen.gone_s = time.monotonic() - ended
-        if not left or seen.gone_s > GONE_WITHIN_S:
+        if not (left or shared) or seen.gone_s > GONE_WITHIN_S:
             seen.left = [f"process {_command(pid)}" for pid in sorted(left)]
+            seen.left += [f"{len(shared)} names of shared memory"] * bool(shared)
             return seen
         time.sleep(PAUSE_S)
 
@@ -164,9 +162,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 _STRIKES = {
     "interrupted": _interrupt,
-    "interrupted-at-once": _interrupt,
     "abandoned": _end,
-    "abandoned-at-once": _end,
 }
 
 
@@ -185,19 +181,10 @@ def _belonging_to(folder: Path) -> set[int]:
     return found
 
 
-def _unused(names: set[str]) -> list[str]:
-    """The names of shared memory that no living process maps: another run uses the others."""
-    used = set()
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        try:
-            used |= {
-                line.split("/dev/shm/")[1].split("/")[0]
-                for line in maps.read_text().splitlines()
-                if "/dev/shm/" in line
-            }
-        except OSError:
-            continue
-    return [f"shared memory {name}" for name in sorted(names - used) if Path("/dev/shm", name).exists()]
+def _shared_memory_of(pid: int) -> list[str]:
+    """The names of shared memory that have this pid in them: others on the machine make theirs meanwhile."""
+    numbers = re.compile(r"[0-9]+")
+    return [name for name in os.listdir("/dev/shm") if str(pid) in numbers.findall(name)]
 
 
 def _command(pid: int) -> str:

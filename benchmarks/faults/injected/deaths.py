@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import marks
 from job import CULPRIT, ELEMENTS, Fault, Job
 
-from injected.elements import is_culprit, numbers, rest, work
+from injected.elements import STEP_S, is_culprit, numbers, rest, work
 
 # Longer than a hundred elements take: workers that are alive have become idle by then.
 IDLE_S = 0.5
@@ -66,6 +66,8 @@ def forks_and_is_killed(element: int) -> int:
 def idle_worker_is_killed() -> Iterator[int]:
     """The elements; half of them come when a worker that had nothing to do has been killed."""
     yield from range(ELEMENTS // 2)
+    while not marks.workers():
+        rest(STEP_S)
     rest(IDLE_S)
     marks.stamp()
     os.kill(marks.workers()[0], signal.SIGKILL)
@@ -77,7 +79,7 @@ def worker_is_stopped() -> Iterator[int]:
     """The elements; a worker is stopped meanwhile and continued later."""
     yield from range(CULPRIT)
     while not marks.workers():
-        time.sleep(0.01)
+        rest(STEP_S)
     worker = marks.workers()[0]
     marks.stamp()
     os.kill(worker, signal.SIGSTOP)

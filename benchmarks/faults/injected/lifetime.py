@@ -25,7 +25,7 @@ def slow_work(element: int) -> int:
 
 
 def long_work(element: int) -> int:
-    marks.note_worker()
+    marks.first("ready")
     time.sleep(60)
     return element
 
@@ -67,13 +67,13 @@ FAULTS = (
         "ctrl-c-long",
         "Ctrl-C while `f` sleeps for 60 s",
         Job(long_work, many),
-        consumer="interrupted-at-once",
+        consumer="interrupted",
     ),
     Fault("parent-killed", "the program is killed", Job(slow_work, very_many), consumer="abandoned"),
     Fault(
         "parent-killed-long",
         "the program is killed while `f` sleeps for 60 s",
         Job(long_work, many),
-        consumer="abandoned-at-once",
+        consumer="abandoned",
     ),
 )

@@ -10,8 +10,8 @@ from job import Fault, Job
 
 LARGE = 300 * 2**20
 SMALL = 16 * 2**10
-# 800 MB of elements that nobody asked for.
-RUNAWAY = 50_000
+# 400 MB of elements that nobody asked for.
+RUNAWAY = 25_000
 
 
 def same(element: bytes) -> bytes:
