@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from elements import Key
 from shapes import Node, Scenario
-from work import collected_of, fault_at, replacement_of, results_of
+from work import collected, fault_at, replacement_of, results_of
 
 
 @dataclasses.dataclass
@@ -111,7 +111,7 @@ def _through(seed: int, node: Node, key: Key, tally: Tally, deadly: list[tuple[K
     field = {"fails": "failed", "late": "timed_out", "exits": "lost"}[fault]
     setattr(tally, field, getattr(tally, field) + 1)
     if policy == "collect":
-        return [collected_of(node, key)]
+        return [collected(node.operator, node.id, key)]
     if policy == "replace":
         return replacement_of(node, key)
     return []

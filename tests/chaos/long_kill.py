@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import system
-from support.watchdog import Watchdog, descendants
+from support.watchdog import Watchdog
 
 import pypeln as pl
 
@@ -66,7 +66,7 @@ class Killer:
 
     def _kill(self) -> None:
         while not self._over.wait(self._random.expovariate(1 / self._pause_s)):
-            workers = sorted(descendants(os.getpid()).keys() - self._spared)
+            workers = sorted(system.children_of(os.getpid()) - self._spared)
             if workers:
                 self.kills += system.send(self._random.choice(workers), signal.SIGKILL)
 
@@ -92,7 +92,7 @@ def run(elements: int, pause_s: float, seed: int, workers: int = 2) -> int:
     seen = bytearray(5 * elements)
     wrong = 0
     began = time.monotonic()
-    killer.start(set(descendants(os.getpid())))
+    killer.start(system.children_of(os.getpid()))
     try:
         watchdog.arm(WATCHDOG_S, f"long-kill with seed {seed}")
         for number, (x, i, checksum) in enumerate(third):
@@ -109,7 +109,7 @@ def run(elements: int, pause_s: float, seed: int, workers: int = 2) -> int:
     expected = [i < x % 5 for x in range(elements) for i in range(5)]
     missing = sum(want and not have for want, have in zip(expected, seen, strict=True))
     extra = sum(have - want for want, have in zip(expected, seen, strict=True) if have > want)
-    stats = [(each.name, each.restarts, each.retries) for each in third.pipeline_stats()]
+    stats = [(each.name, each.restarts, each.retried) for each in third.pipeline_stats()]
     print(
         f"{elements} elements, {sum(expected)} results: {missing} missing, {extra} extra, {wrong} corrupted; "
         f"{killer.kills} kills, restarts and retries {stats}, {seconds:.1f} s"

@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import faulthandler
 import os
+import re
 import signal
 import sys
 import time
@@ -84,9 +85,10 @@ def replacement_of(node: Node, key: Key) -> list[Key]:
     return [key] if node.operator == "filter" else []
 
 
-def collected_of(node: Node, key: Key) -> Key:
-    """How a `Failure` is written down."""
-    return Key(key.ident, (*key.trace, -1 - node.id))
+def collected(operator: str, stage: int, key: Key) -> Key:
+    """How the `Failure` of an element is written down."""
+    failure = Key(key.ident, (*key.trace, -2 - stage))
+    return Key((*failure.ident, 0), failure.trace) if operator == "flat_map" else failure
 
 
 def is_replaced(key: Key) -> bool:
@@ -117,8 +119,13 @@ class Place:
     def key_of(self, element: Any) -> Key:
         """Which element it is; for a Failure, the one that failed."""
         if hasattr(element, "item"):
-            stage = int(element.stage.partition(")")[0].lstrip("abcdefghijklmnopqrstuvwxyz_("))
-            return Key(*_marked(self.key_of(element.item), stage))
+            key = self.key_of(element.item)
+            place = re.fullmatch(r"\w+\(([a-z_]+)(\d+)\)", element.stage)
+            assert place is not None, element
+            operator, stage = place.groups()
+            if element.index != key.element_index:
+                raise elements.CorruptedError(f"{element!r} has the index of another element")
+            return collected(operator, int(stage), key)
         return elements.opened(element, self.profile)
 
     def element(self, key: Key) -> Any:
@@ -159,10 +166,6 @@ class Place:
 
     def _path(self, name: str) -> str:
         return os.path.join(self.folder, f"{self.node.id}-{name}")
-
-
-def _marked(key: Key, stage: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return key.ident, (*key.trace, -1 - stage)
 
 
 class Step:

@@ -295,7 +295,8 @@ def run(package: Path, long: bool, only: str) -> int:
     failed = sum(bool(report.problem) for report in reports)
     struck = sum(report.struck for report in reports if report.strike.point)
     print(
-        f"{len(points)} fault points, {struck} strikes in {len(reports)} runs, {failed} of which ended wrongly"
+        f"{len(points)} fault points, {struck} strikes in {len(reports)} runs, "
+        f"{failed} of which ended wrongly"
     )
     return 1 if failed or (never and not only) or not struck else 0
 

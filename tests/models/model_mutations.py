@@ -1,4 +1,4 @@
-"""Mistakes that the models must notice: each is one change of a model, and the bounds under which it shows."""
+"""Mistakes that the models must notice: each is one change, and the bounds under which it shows."""
 
 from __future__ import annotations
 
@@ -59,8 +59,16 @@ RING = [
     Mutation(
         "ring",
         "the lease says that it holds an element before it does",
-        "                hand[w] = SLOT(at).element;\n                emitted[w] = 0;\n                in[w] = at + 1;\n                store",
-        "                in[w] = at + 1;\n                hand[w] = SLOT(at).element;\n                emitted[w] = 0;\n                store",
+        """\
+                hand[w] = SLOT(at).element;
+                emitted[w] = 0;
+                in[w] = at + 1;
+                store""",
+        """\
+                in[w] = at + 1;
+                hand[w] = SLOT(at).element;
+                emitted[w] = 0;
+                store""",
         ONE_EACH,
     ),
     Mutation(
@@ -73,8 +81,14 @@ RING = [
     Mutation(
         "ring",
         "a slot is READY before it is filled",
-        "    SLOT(at).element = hand[w];\n    d_step { out[w] = at + 1; emitted[w] = 0 };\n    store(at, LAP(at), READY, NOBODY);",
-        "    d_step { out[w] = at + 1; emitted[w] = 0 };\n    store(at, LAP(at), READY, NOBODY);\n    SLOT(at).element = hand[w];",
+        """\
+    SLOT(at).element = hand[w];
+    d_step { out[w] = at + 1; emitted[w] = 0 };
+    store(at, LAP(at), READY, NOBODY);""",
+        """\
+    d_step { out[w] = at + 1; emitted[w] = 0 };
+    store(at, LAP(at), READY, NOBODY);
+    SLOT(at).element = hand[w];""",
         NO_DEATHS,
     ),
     Mutation(
@@ -96,8 +110,13 @@ RING = [
     Mutation(
         "ring",
         "the replacement starts before the slots are mended",
-        "            mend(w);\n            atomic { burying = 0; gone[w] = 0; dead[w] = 0; start(w);",
-        "            atomic { gone[w] = 0; dead[w] = 0; start(w) };\n            mend(w);\n            atomic { burying = 0;",
+        """\
+            mend(w);
+            atomic { burying = 0; gone[w] = 0; dead[w] = 0; start(w);""",
+        """\
+            atomic { gone[w] = 0; dead[w] = 0; start(w) };
+            mend(w);
+            atomic { burying = 0;""",
         ONE_EACH,
     ),
     Mutation(
@@ -117,8 +136,15 @@ RING = [
     Mutation(
         "ring",
         "mending frees a slot before the lease has its element",
-        "                in[w] = at + 1\n            :: else\n            fi;\n            store(at, lap + 1, FREE, NOBODY)",
-        "                store(at, lap + 1, FREE, NOBODY); in[w] = at + 1\n            :: else -> store(at, lap + 1, FREE, NOBODY)\n            fi",
+        """\
+                in[w] = at + 1
+            :: else
+            fi;
+            store(at, lap + 1, FREE, NOBODY)""",
+        """\
+                store(at, lap + 1, FREE, NOBODY); in[w] = at + 1
+            :: else -> store(at, lap + 1, FREE, NOBODY)
+            fi""",
         {**ONE_EACH, "SUPERVISOR_DEATHS": 1},
     ),
     Mutation(
@@ -160,13 +186,6 @@ RING = [
     ),
     Mutation(
         "ring",
-        "a slot that is being written counts as empty",
-        "idle = (lead_is_negative || state == FREE)",
-        "idle = 1",
-        TWO_PRODUCERS,
-    ),
-    Mutation(
-        "ring",
         "a producer closes before its last element is published",
         "        do\n        :: in[w] == 0 && answered[w] < EACH ->",
         "        closed[w] = 1;\n        do\n        :: in[w] == 0 && answered[w] < EACH ->",
@@ -200,8 +219,18 @@ PARK = [
     Mutation(
         "park",
         "the waker looks for waiters before it publishes",
-        "            d_step { items++; published[me]++ };\n            /* pp_spot_notify */\n            if\n            :: tokens > 0 || armed -> wake()\n            :: else\n            fi",
-        "            if\n            :: tokens > 0 || armed -> d_step { items++; published[me]++ }; wake()\n            :: else -> d_step { items++; published[me]++ }\n            fi",
+        """\
+            d_step { items++; published[me]++ };
+            /* pp_spot_notify */
+            if
+            :: tokens > 0 || armed -> wake()
+            :: else
+            fi""",
+        """\
+            if
+            :: tokens > 0 || armed -> d_step { items++; published[me]++ }; wake()
+            :: else -> d_step { items++; published[me]++ }
+            fi""",
         PARK_TWO,
     ),
     Mutation("park", "a wake leaves the epoch", "epoch++; os_wake_one()", "os_wake_one()", PARK_TWO),
@@ -218,14 +247,14 @@ PARK = [
         "a token is taken by a store, not a compare-and-swap",
         ":: tokens == seen_tokens && armed == seen_armed ->",
         ":: true ->",
-        {"WAITERS": 2, "WAKERS": 2},
+        {"WAITERS": 3, "WAKERS": 2, "ITEMS": 2},
     ),
     Mutation(
         "park",
         "a waiter that leaves takes a token away",
         ":: may_leave -> break\n        fi;",
         ":: may_leave -> d_step { if :: tokens > 0 -> tokens-- :: else fi }; break\n        fi;",
-        {"WAITERS": 1, "QUITTERS": 1, "WAKERS": 1},
+        {"WAITERS": 2, "QUITTERS": 1, "WAKERS": 1, "ITEMS": 2},
     ),
     Mutation(
         "park",

@@ -38,7 +38,7 @@ byte epoch, tokens, bell;
 bit armed;
 
 byte items;
-bit asleep[SLEEPERS + 1], loop_asleep;
+bit asleep[3], loop_asleep; /* as many sleepers as a check uses */
 byte published[WAKERS];
 byte deaths_left = DEATHS;
 bit alive[WAKERS], dead[WAKERS];
@@ -51,12 +51,8 @@ inline os_wake_one() {
     atomic {
         if
         :: asleep[0] -> asleep[0] = 0
-#if SLEEPERS > 1
         :: asleep[1] -> asleep[1] = 0
-#endif
-#if SLEEPERS > 2
         :: asleep[2] -> asleep[2] = 0
-#endif
         :: else
         fi
     }
@@ -65,12 +61,8 @@ inline os_wake_one() {
 inline os_wake_everybody() {
     d_step {
         asleep[0] = 0;
-#if SLEEPERS > 1
         asleep[1] = 0;
-#endif
-#if SLEEPERS > 2
-        asleep[2] = 0;
-#endif
+        asleep[2] = 0
     }
 }
 
@@ -218,5 +210,5 @@ active proctype monitor() {
         od
     };
     timeout ->
-        assert(items == 0 || !(asleep[0] || asleep[SLEEPERS - 1] || asleep[SLEEPERS / 2] || loop_asleep))
+        assert(items == 0 || !(asleep[0] || asleep[1] || asleep[2] || loop_asleep))
 }

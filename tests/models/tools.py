@@ -1,4 +1,4 @@
-"""What the checks of models and of memory orders share: changing a source in one place, and tools from Debian."""
+"""What the checks of models and of memory orders share: a change of a source, and tools from Debian."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def changed(text: str, old: str, new: str, where: str) -> str:
-    """`text` with its one `old` replaced; an error when there is none or more, so that no change goes stale."""
+    """`text` with its one `old` replaced; an error when there is none or more: no change goes stale."""
     if text.count(old) != 1:
         raise ValueError(f"{where}: {text.count(old)} times instead of once: {old!r}")
     return text.replace(old, new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,52 @@ say("child", child)
             lambda: not any(is_alive(pid) for pid in workers), "the workers have gone with their parent"
         )
         assert state(child) == "S"
+
+
+def users_of_memory(inodes: set[str]) -> list[str]:
+    """Processes that have some of these segments mapped."""
+    users = []
+    for entry in Path("/proc").iterdir():
+        try:
+            mapped = (entry / "maps").read_text() if entry.name.isdigit() else ""
+        except OSError:
+            continue
+        if any("memfd:pypeln" in line and line.split()[4] in inodes for line in mapped.splitlines()):
+            users.append(entry.name)
+    return users
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_promise_08_no_memory_is_left_by_a_parent_that_is_killed(method: str, tmp_path: Path) -> None:
+    body = """
+elements = pr.map(asleep, (bytes(100_000) for _ in itertools.count()), workers=2, maxsize=4).to_iterable()
+threading.Thread(target=next, args=(elements,), daemon=True).start()
+time.sleep(1000)
+"""
+    with pipeline_program(tmp_path, body, method) as running:
+        for _ in range(2):
+            running.wait_for_line()
+        maps = Path(f"/proc/{running.process.pid}/maps").read_text().splitlines()
+        inodes = {line.split()[4] for line in maps if "memfd:pypeln" in line}
+        assert len(inodes) == 3  # the queues' slots, and the arenas of two queues
+        assert len(users_of_memory(inodes)) == 3
+        running.signal(signal.SIGKILL)
+        wait_until(lambda: not users_of_memory(inodes), "all shared memory is gone")
+
+
+def test_promise_08_workers_are_gone_within_a_second_of_their_parent(tmp_path: Path) -> None:
+    """The quickest of several, because a machine that is busy with other things is no fault of ours."""
+
+    def quickest(folder: Path) -> float:
+        folder.mkdir()
+        with pipeline_program(folder, "list(pr.map(asleep, range(10), workers=2))") as running:
+            for _ in range(2):
+                running.wait_for_line()
+            workers = set(running.workers)
+            assert len(workers) == 2
+            began = time.monotonic()
+            running.signal(signal.SIGKILL)
+            wait_until(lambda: not any(is_alive(pid) for pid in workers), "the workers have gone")
+            return time.monotonic() - began
+
+    assert min(quickest(tmp_path / str(number)) for number in range(3)) < 1

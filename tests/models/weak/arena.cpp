@@ -92,7 +92,8 @@ struct sharing : rl::test_suite<sharing, THREADS> {
         /* At least one, or everything that is lost would be found again by cutting the chunk anew. */
         pp_arena arena = memory.open(THREADS + 1);
         pp_descriptor block;
-        for (unsigned i = 0; i < kept; i++) RL_ASSERT(pp_arena_allocate(&arena, PP_BLOCK_MIN, &block) == PP_OK);
+        for (unsigned i = 0; i < kept; i++)
+            RL_ASSERT(pp_arena_allocate(&arena, PP_BLOCK_MIN, &block) == PP_OK);
     }
 
     /* `travelling` is the block while its word does not name us. */
@@ -144,7 +145,8 @@ struct sharing : rl::test_suite<sharing, THREADS> {
 struct passing : rl::test_suite<passing, 2> {
     enum { ELEMENTS = 4 };
     arena_memory memory;
-    pp_a64 sent; /* 1 + which block; the descriptor travels in it relaxed, so that only the block word orders */
+    pp_a64
+        sent; /* 1 + which block; the descriptor travels in it relaxed, so that only the block word orders */
 
     void before() {
         weak::nobody_dies();
@@ -195,7 +197,9 @@ struct cutting : rl::test_suite<cutting, 2> {
         pp_arena arena = memory.open(index + 1);
         for (unsigned round = 0; round < ROUNDS; round++) {
             pp_descriptor block;
-            uint64_t nbytes = index == 0 ? chunks * PP_CHUNK_BYTES : round == 0 ? PP_BLOCK_MIN : 2 * PP_BLOCK_MIN;
+            uint64_t nbytes = index == 0   ? chunks * PP_CHUNK_BYTES
+                              : round == 0 ? PP_BLOCK_MIN
+                                           : 2 * PP_BLOCK_MIN;
             if (pp_arena_allocate(&arena, nbytes, &block) != PP_OK) continue;
             uint64_t first = block.offset / PP_BLOCK_MIN, end = first + nbytes / PP_BLOCK_MIN;
             for (uint64_t i = first; i < end; i++) memory.content[i].set(index);

@@ -39,13 +39,13 @@ struct handed {
 
 namespace weak {
 
-/* PROGRAM [SCHEDULES [SITE ORDER]]: the number of schedules of each suite; one order weakened. */
+/* PROGRAM [SCHEDULES [SITE ORDER]...]: the number of schedules of each suite, and orders that are weakened. */
 static unsigned long arguments(int argc, char **argv) {
     static const char *const names[] = {"relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst"};
-    if (argc == 4) {
+    for (int i = 2; i + 1 < argc; i += 2) {
         int order = 0;
-        while (strcmp(names[order], argv[3]) != 0) order++;
-        orders[atoi(argv[2])] = (rl::memory_order)order;
+        while (strcmp(names[order], argv[i + 1]) != 0) order++;
+        orders[atoi(argv[i])] = (rl::memory_order)order;
     }
     return argc > 1 ? strtoul(argv[1], NULL, 10) : 20000;
 }

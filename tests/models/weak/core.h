@@ -50,7 +50,8 @@ static long ring_bell() {
 }
 
 static void wait_for_bell() {
-    while (atomic_exchange_explicit(bell_word, 0, memory_order_seq_cst) == 0) pp_os_wait(bell_word, 0, 0, true);
+    while (atomic_exchange_explicit(bell_word, 0, memory_order_seq_cst) == 0)
+        pp_os_wait(bell_word, 0, 0, true);
 }
 
 enum { CAPACITY_MOST = 3, PRODUCERS_MOST = 4 };

@@ -7,6 +7,7 @@
 
 /* Relacy makes a suite itself, so its numbers are here. */
 static unsigned producers, consumers, capacity, each;
+static bool loops; /* consumers are event loops: they wait for a bell */
 
 enum { THREADS = 4, ELEMENTS_MOST = 8 };
 
@@ -14,16 +15,20 @@ struct stream : rl::test_suite<stream, THREADS> {
     weak::ring_memory memory;
     unsigned seen[ELEMENTS_MOST];
     unsigned held;
+    pp_a32 bell;
 
     void before() {
         weak::nobody_dies();
         memory.create(capacity, producers);
         for (unsigned &count : seen) count = 0;
         held = 0;
+        pp_store_rlx(&bell, 0);
+        weak::bell_word = &bell;
     }
 
     void produce(unsigned number) {
         pp_port port = memory.open(number + 1, number);
+        if (loops) port.bell = 0;
         for (unsigned i = 0; i < each;) {
             int status = weak::push(&port, number * each + i, NULL);
             RL_ASSERT(status == PP_OK || status == PP_FULL);
@@ -43,7 +48,11 @@ struct stream : rl::test_suite<stream, THREADS> {
             if (status == PP_CLOSED) return;
             RL_ASSERT(status == PP_OK || status == PP_EMPTY);
             if (status == PP_EMPTY) {
-                pp_wait_pop(&port, weak::FOREVER_NS);
+                if (!loops)
+                    pp_wait_pop(&port, weak::FOREVER_NS);
+                else if (pp_spot_arm(&memory.ring()->not_empty),
+                         pp_wait_pop(&port, 0) == PP_TIMEOUT && !pp_ring_closed(memory.ring()))
+                    weak::wait_for_bell();
                 continue;
             }
             RL_ASSERT(++held <= capacity);
@@ -67,7 +76,51 @@ struct stream : rl::test_suite<stream, THREADS> {
     }
 };
 
-static int check(const char *name, unsigned p, unsigned c, unsigned slots, unsigned n, unsigned long schedules) {
+/* ---- an abort ends every wait ---- */
+
+struct aborted : rl::test_suite<aborted, 3> {
+    weak::ring_memory memory;
+
+    void before() {
+        weak::nobody_dies();
+        memory.create(1, 1);
+    }
+
+    void produce() {
+        pp_port port = memory.open(1, 0);
+        for (;;) {
+            int status = weak::push(&port, 0, NULL);
+            if (status == PP_ABORTED) return;
+            if (status == PP_FULL) pp_wait_push(&port, weak::FOREVER_NS);
+        }
+    }
+
+    void consume() {
+        pp_port port = memory.open(2, 0);
+        /* Nobody gives it anything: the producer's one element is taken, or not, by a look that comes first. */
+        for (int taken = 0;;) {
+            pp_slot *slot;
+            int status = pp_pop_claim(&port, &slot);
+            if (status == PP_ABORTED) return;
+            if (status == PP_EMPTY) pp_wait_pop(&port, weak::FOREVER_NS);
+            if (status != PP_OK) continue;
+            if (taken++ == 0) pp_pop_free(&port, slot);
+        }
+    }
+
+    void thread(unsigned index) {
+        switch (index) {
+            case 0: produce(); break;
+            case 1: consume(); break;
+            case 2: pp_ring_abort(memory.ring(), -1); break;
+        }
+    }
+
+    void after() { memory.destroy(); }
+};
+
+static int check(const char *name, unsigned p, unsigned c, unsigned slots, unsigned n,
+                 unsigned long schedules) {
     producers = p;
     consumers = c;
     capacity = slots;
@@ -81,5 +134,7 @@ int main(int argc, char **argv) {
            check("one to one, two slots", 1, 1, 2, 4, schedules) ||
            check("two to one, one slot", 2, 1, 1, 2, schedules) ||
            check("one to two, two slots", 1, 2, 2, 4, schedules) ||
-           check("two to two, two slots", 2, 2, 2, 2, schedules);
+           check("two to two, two slots", 2, 2, 2, 2, schedules) ||
+           (loops = true, check("two to an event loop, one slot", 2, 1, 1, 2, schedules)) ||
+           weak::check<aborted>("an abort", schedules);
 }

@@ -1,0 +1,359 @@
+"""Mistakes in the C core that the checks under Relacy must notice: steps swapped, or left out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    check: str
+    """The program of tests/models/weak/ that notices it."""
+    short: bool = False
+    """In CI, which has no time for all."""
+
+
+MUTATIONS = [
+    Mutation(
+        "an element is published before the lease says where",
+        "ring.c",
+        """\
+        pp_store_rel(&lease->out, emitted << PP_OUT_SHIFT | ((port->position + 1) & PP_OUT_MASK));
+        /* Crash here: the lease names a slot that is still WRITING by us: not published. */
+        atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);""",
+        """\
+        atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
+        pp_store_rel(&lease->out, emitted << PP_OUT_SHIFT | ((port->position + 1) & PP_OUT_MASK));""",
+        "lease",
+    ),
+    Mutation(
+        "the lease counts an element as sent before it is published",
+        "ring.c",
+        """\
+        atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
+        /* Crash here: the slot has moved on: published. settle adds the one. */
+        pp_store_rel(&lease->out, (emitted + 1) << PP_OUT_SHIFT);""",
+        """\
+        pp_store_rel(&lease->out, (emitted + 1) << PP_OUT_SHIFT);
+        atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);""",
+        "lease",
+    ),
+    Mutation(
+        "a slot is freed before the lease has its element",
+        "ring.c",
+        """\
+    pp_store_rel(&lease->in, port->position + 1);
+    /* Crash here: in both places: mend only frees the slot. */
+    pp_pop_free(port, slot);""",
+        """\
+    pp_pop_free(port, slot);
+    pp_store_rel(&lease->in, port->position + 1);""",
+        "lease",
+        short=True,
+    ),
+    Mutation(
+        "the lease forgets what it has sent only after it has taken",
+        "ring.c",
+        """\
+    pp_store_rel(&lease->out, 0);
+    /* Crash before this store: the slot is READING by us and the lease is empty: mend moves it over. */
+    pp_store_rel(&lease->in, port->position + 1);""",
+        """\
+    pp_store_rel(&lease->in, port->position + 1);
+    pp_store_rel(&lease->out, 0);""",
+        "lease",
+    ),
+    Mutation(
+        "a claim for writing does not name its owner",
+        "ring.c",
+        "word_of(lap, port->owner, PP_WRITING)",
+        "word_of(lap, 0, PP_WRITING)",
+        "lease",
+    ),
+    Mutation(
+        "a claim for reading does not name its owner",
+        "ring.c",
+        "word_of(lap, port->owner, PP_READING)",
+        "word_of(lap, 0, PP_READING)",
+        "lease",
+    ),
+    Mutation(
+        "a waker looks for waiters before it publishes",
+        "ring.c",
+        """\
+        atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
+    }
+    port->busy++;
+    pp_spot_notify(&port->ring->not_empty, port->bell);""",
+        """\
+        pp_spot_notify(&port->ring->not_empty, port->bell);
+        atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
+    }
+    port->busy++;""",
+        "ring",
+        short=True,
+    ),
+    Mutation(
+        "a claim that was cancelled is set back",
+        "ring.c",
+        "atomic_store_explicit(&slots[i].word, word_of(lap, 0, PP_SKIP), memory_order_seq_cst);",
+        "atomic_store_explicit(&slots[i].word, word_of(lap, 0, PP_FREE), memory_order_seq_cst);",
+        "lease",
+    ),
+    Mutation(
+        "mending does not look into the lease",
+        "ring.c",
+        "if (lease != NULL && pp_load_acq(&lease->in) != at + 1) {",
+        "if (false) {",
+        "lease",
+    ),
+    Mutation(
+        "mending frees a slot before the lease has its element",
+        "ring.c",
+        """\
+                pp_store_rel(&lease->in, at + 1);
+            }
+            atomic_store_explicit(&slots[i].word, word_of(lap + 1, 0, PP_FREE), memory_order_seq_cst);""",
+        """\
+            }
+            atomic_store_explicit(&slots[i].word, word_of(lap + 1, 0, PP_FREE), memory_order_seq_cst);
+            if (lease != NULL) pp_store_rel(&lease->in, at + 1);""",
+        "lease",
+    ),
+    Mutation(
+        "settle takes every claim for published",
+        "ring.c",
+        "(still_writing ? 0 : 1)",
+        "1",
+        "lease",
+    ),
+    Mutation(
+        "settle takes no claim for published",
+        "ring.c",
+        "(still_writing ? 0 : 1)",
+        "0",
+        "lease",
+    ),
+    Mutation(
+        "nobody is woken after a death",
+        "ring.c",
+        """\
+    /* Always: the dead may have taken a wake with it. */
+    pp_ring_wake_all(ring, -1);
+""",
+        "",
+        "lease",
+    ),
+    Mutation(
+        "no notification of consumers",
+        "ring.c",
+        "    port->busy++;\n    pp_spot_notify(&port->ring->not_empty, port->bell);",
+        "    port->busy++;",
+        "ring",
+    ),
+    Mutation(
+        "no notification of producers",
+        "ring.c",
+        """\
+    if (pp_load_seq(&ring->not_full.waiters) != 0 && pp_ring_count(ring) <= ring->wake_below)
+        pp_spot_wake(&ring->not_full, port->bell);""",
+        "",
+        "ring",
+    ),
+    Mutation(
+        "nobody tells producers that the ring is empty",
+        "ring.c",
+        "    pp_spot_notify(&ring->not_full, port->bell);\n    if (!idle",
+        "    if (!idle",
+        "ring",
+    ),
+    Mutation(
+        "no second look after everybody has closed",
+        "ring.c",
+        "    rc = claim_next(port, out, &idle);\n    if (rc == PP_OK) return rc;\n    return idle",
+        "    return idle",
+        "ring",
+        short=True,
+    ),
+    Mutation(
+        "closing wakes before it sets the flag",
+        "ring.c",
+        "    atomic_store_explicit(&ring->open[producer], 0, memory_order_seq_cst);\n"
+        "    pp_spot_wake_all(&ring->not_empty, bell);",
+        "    pp_spot_wake_all(&ring->not_empty, bell);\n"
+        "    atomic_store_explicit(&ring->open[producer], 0, memory_order_seq_cst);",
+        "ring",
+    ),
+    Mutation(
+        "an abort wakes before it sets the flag",
+        "ring.c",
+        """\
+    atomic_store_explicit(&ring->aborted, 1, memory_order_seq_cst);
+    pp_ring_wake_all(ring, bell);""",
+        """\
+    pp_ring_wake_all(ring, bell);
+    atomic_store_explicit(&ring->aborted, 1, memory_order_seq_cst);""",
+        "ring",
+    ),
+    Mutation(
+        "no look behind the registration",
+        "ring.c",
+        "    if (ready(port)) return PP_OK;\n    if (pp_load_seq",
+        "    if (pp_load_seq",
+        "ring",
+    ),
+    Mutation(
+        "a slot that is freed stays in its lap",
+        "ring.c",
+        "word_of(port->lap + 1, 0, PP_FREE)",
+        "word_of(port->lap, 0, PP_FREE)",
+        "ring",
+    ),
+    Mutation(
+        "registering before the key is read",
+        "park.h",
+        """\
+    uint32_t key = pp_load_acq(&spot->epoch);
+    pp_add_seq(&spot->waiters, 1);
+    return key;""",
+        """\
+    pp_add_seq(&spot->waiters, 1);
+    uint32_t key = pp_load_acq(&spot->epoch);
+    return key;""",
+        "park",
+        short=True,
+    ),
+    Mutation(
+        "a wake leaves the epoch", "park.c", "            pp_add_acqrel(&spot->epoch, 1);\n", "", "park"
+    ),
+    Mutation(
+        "a wake does not call the system",
+        "park.c",
+        "            pp_os_wake(&spot->epoch, 1, spot->shared != 0);\n",
+        "",
+        "park",
+    ),
+    Mutation(
+        "one wake takes every token",
+        "park.c",
+        "count != 0 ? count - 1 : 0;",
+        "0;",
+        "park",
+    ),
+    Mutation(
+        "the bell is not rung",
+        "park.c",
+        "        if (seen & PP_ARMED) pp_bell_ring(bell);\n",
+        "",
+        "park",
+    ),
+    Mutation(
+        "a bell for event loops takes the tokens of sleepers",
+        "park.c",
+        "        if (count != 0) {\n",
+        "        if (count != 0 && !(seen & PP_ARMED)) {\n",
+        "park",
+    ),
+    Mutation(
+        "waking everybody leaves the epoch",
+        "park.c",
+        """\
+    pp_add_acqrel(&spot->epoch, 1);
+    pp_os_wake(&spot->epoch, INT_MAX, spot->shared != 0);
+""",
+        "    pp_os_wake(&spot->epoch, INT_MAX, spot->shared != 0);\n",
+        "park",
+    ),
+    Mutation(
+        "after a death only those with tokens are woken",
+        "park.c",
+        """\
+    pp_add_acqrel(&spot->epoch, 1);
+    pp_os_wake(&spot->epoch, INT_MAX, spot->shared != 0);
+""",
+        """\
+    if (seen == 0) return;
+    pp_add_acqrel(&spot->epoch, 1);
+    pp_os_wake(&spot->epoch, INT_MAX, spot->shared != 0);
+""",
+        "park",
+    ),
+    Mutation(
+        "the window advances behind the look at its waiters",
+        "window.h",
+        """\
+    atomic_store_explicit(&window->pressed, pressed, memory_order_seq_cst);
+    if (pp_load_seq(&window->spot.waiters) != 0) pp_spot_wake_all(&window->spot, bell);""",
+        "    if (pp_load_seq(&window->spot.waiters) != 0) pp_spot_wake_all(&window->spot, bell);\n"
+        "    atomic_store_explicit(&window->pressed, pressed, memory_order_seq_cst);",
+        "park",
+    ),
+    Mutation(
+        "a window admits without a look behind the registration",
+        "window.h",
+        "    if (pp_window_admits(window, position)) return PP_OK;\n    if (pp_load_seq",
+        "    if (pp_load_seq",
+        "park",
+    ),
+    Mutation(
+        "a released block is not found again",
+        "arena.c",
+        "    if (left == 0) pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);\n",
+        "",
+        "arena",
+    ),
+    Mutation(
+        "a block is noted before it is free",
+        "arena_chunks.h",
+        """\
+    pp_store_seq(&pp_words_of(arena, chunk)[index], 0);
+    pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);""",
+        """\
+    pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);
+    pp_store_seq(&pp_words_of(arena, chunk)[index], 0);""",
+        "arena",
+    ),
+    Mutation(
+        "a block is taken without a second look at its chunk",
+        "arena.c",
+        "    if (pp_load_acq(&pp_chunk_at(arena, chunk)->word) == cls + 1) return true;\n",
+        "    return true;\n",
+        "arena",
+    ),
+    Mutation(
+        "a search that found nothing forgets what was freed meanwhile",
+        "arena.c",
+        "    pp_cas64(&chunk->freed, &looking, 0);\n",
+        "    pp_store_rel(&chunk->freed, 0);\n",
+        "arena",
+        short=True,
+    ),
+    Mutation(
+        "repair does not set the hint",
+        "arena_repair.c",
+        "        pp_cas64(&c->freed, &nothing, 1);\n",
+        "        (void)nothing;\n",
+        "arena",
+    ),
+    Mutation(
+        "a run gives its chunks back before its block is free",
+        "arena_chunks.c",
+        "    pp_store_rel(block, 0);\n    give_back(arena, chunk, end);",
+        "    give_back(arena, chunk, end);\n    pp_store_rel(block, 0);",
+        "arena",
+    ),
+    Mutation(
+        "a chunk is cut while its blocks may be taken",
+        "arena_chunks.c",
+        """\
+    if (whole) pp_store_rel(&pp_chunk_at(arena, chunk)->word, PP_CHUNK_CLAIMED | arena->owner);
+    for (uint64_t i = 0; i < taken; i++) pp_block_free(arena, chunk, i);""",
+        """\
+    for (uint64_t i = 0; i < taken; i++) pp_block_free(arena, chunk, i);
+    if (whole) pp_store_rel(&pp_chunk_at(arena, chunk)->word, PP_CHUNK_CLAIMED | arena->owner);""",
+        "arena",
+    ),
+]
