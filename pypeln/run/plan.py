@@ -161,6 +161,8 @@ class Plan:
         self.sink_ordered = sink_ordered
         counted = [*self.stages, *([] if sink_ordered is None else [sink_ordered]), *self.trailing]
         self.stats = RunStats(counted)
+        for stage in counted[len(self.stages) :]:
+            self.stats.counters(stage.id)  # the ledger has no place for what the consumer itself does
 
     @property
     def sink_reorders(self) -> bool:

@@ -54,12 +54,10 @@ class Monitor:
 
     Arguments:
         method: How its processes are started.
-        has_policies: Whether the scenarios use on_error, retries and on_worker_death.
     """
 
-    def __init__(self, method: str, has_policies: bool) -> None:
+    def __init__(self, method: str) -> None:
         self.method = method
-        self.has_policies = has_policies
         self._folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         self._runner: subprocess.Popen[bytes] | None = None
         self._helpers: set[int] = set()
@@ -79,16 +77,14 @@ class Monitor:
     def run(self, seed: int, weather: str | None) -> Outcome:
         """Run one scenario, and do to it what it says."""
         outcome = Outcome()
-        scenario = shapes.scenario_of(seed, self.method, self.has_policies, weather)
+        scenario = shapes.scenario_of(seed, self.method, weather)
         if self._runner is None:
             self._start_runner()
         notes = Path(tempfile.mkdtemp(dir=self._folder))
         load = [_busy() for _ in range(2)] if scenario.weather == "load" else []
         began = time.monotonic()
         try:
-            self._tell(
-                {"seed": seed, "weather": weather, "folder": str(notes), "has_policies": self.has_policies}
-            )
+            self._tell({"seed": seed, "weather": weather, "folder": str(notes)})
             _Run(self, scenario, outcome).drive()
         finally:
             for process in load:

@@ -85,6 +85,8 @@ def execute(scenario: Scenario, folder: str, on_start: Callable[[], None]) -> Re
     if environment is not None:
         os.environ["PYPELN_QUEUE_BYTES"] = environment
     _judge_results(scenario, folder, report)
+    gc.collect()  # an error that the consumer raised keeps the iterator, in a cycle with its own frame
+    _judge_stats(scenario, stages, report)
     del stages
     left = before.left_since()
     if left:
@@ -343,6 +345,24 @@ def _judge_results(scenario: Scenario, folder: str, report: Report) -> None:
             report.problem("lost", f"each was not called for {list(missing)[:10]}")
         if extra and not (scenario.weather == "kills" and scenario.nodes[id].restarts):
             report.problem("duplicated", f"each was called too often for {list(extra)[:10]}")
+
+
+def _judge_stats(scenario: Scenario, stages: list[Any], report: Report) -> None:
+    """Whether the account of each stage is exact: what it took, and what became of that."""
+    accounts = [stage.stats() if isinstance(stage, pl.Stage) else None for stage in stages]
+    for node, stats in zip(scenario.nodes, accounts, strict=True):
+        if stats is None:
+            continue
+        report.counts["restarts"] = report.counts.get("restarts", 0) + stats.restarts
+        report.counts["retries"] = report.counts.get("retries", 0) + stats.retried
+        ended = stats.emitted + stats.filtered + stats.failed + stats.timed_out + stats.lost
+        if stats.taken != ended or stats.in_hand:
+            report.problem("stats", f"{stats} does not add up")
+        before = [accounts[each] for each in node.inputs]
+        if report.ended == "complete" and before and None not in before:
+            sent = sum(each.sent for each in before if each is not None)
+            if sent != stats.taken:
+                report.problem("stats", f"{stats.name} took {stats.taken} of the {sent} that it was sent")
 
 
 def _notes(folder: str, path: str) -> list[Key]:

@@ -11,7 +11,6 @@ that a run may have to be repeated several times (`--times`).
 from __future__ import annotations
 
 import argparse
-import inspect
 import multiprocessing
 import sys
 import threading
@@ -25,8 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import long_kill
 import shapes
 from monitor import Monitor, Outcome
-
-import pypeln as pl
 
 METHODS = {"fork": 0.7, "forkserver": 0.15, "spawn": 0.15}
 COLUMNS = ("elements", "kills", "stops", "interrupts", "parent kills", "left", "restarts", "retries")
@@ -88,12 +85,11 @@ class Totals:
 class Chaos:
     """Runs, side by side, until the time is over."""
 
-    def __init__(self, seed: int, methods: list[str], weather: str | None, has_policies: bool) -> None:
+    def __init__(self, seed: int, methods: list[str], weather: str | None) -> None:
         self.totals = Totals()
         self._seed = seed
         self._methods = methods
         self._weather = weather
-        self._has_policies = has_policies
         self._lock = threading.Lock()
 
     def run_for(self, seconds: float, jobs: int) -> None:
@@ -110,7 +106,7 @@ class Chaos:
         for method in self._methods:
             # The time, not the runs, is what is dealt out: what starts slowly has fewer.
             until = min(over_at, time.monotonic() + seconds * shares[method] / sum(shares.values()))
-            with Monitor(method, self._has_policies) as monitor:
+            with Monitor(method) as monitor:
                 while time.monotonic() < until:
                     with self._lock:
                         self._seed += 1
@@ -120,7 +116,7 @@ class Chaos:
     def run_one(self, monitor: Monitor, seed: int) -> Outcome:
         """One run, counted, and told of when something is wrong."""
         outcome = monitor.run(seed, self._weather)
-        drawn = shapes.scenario_of(seed, monitor.method, self._has_policies, self._weather).weather
+        drawn = shapes.scenario_of(seed, monitor.method, self._weather).weather
         self.totals.add(drawn, outcome)
         if outcome.problems:
             weather = f" --weather {self._weather}" if self._weather else ""
@@ -155,20 +151,17 @@ def main() -> int:
         "--pause", type=float, default=0.03, help="seconds between two of its kills, on average"
     )
     arguments = parser.parse_args()
-    has_policies = "on_error" in inspect.signature(pl.pr.map).parameters
     methods = list(METHODS) if arguments.start_method == "all" else [arguments.start_method]
     seed = arguments.seed if arguments.seed is not None else time.time_ns() % 1_000_000_000
     if arguments.long_kill is not None:
         multiprocessing.set_start_method(methods[0])
         return long_kill.run(arguments.long_kill, arguments.pause, seed)
-    chaos = Chaos(seed, methods, arguments.weather, has_policies)
+    chaos = Chaos(seed, methods, arguments.weather)
     if arguments.repeat is not None:
-        with Monitor(methods[0], has_policies) as monitor:
+        with Monitor(methods[0]) as monitor:
             for _ in range(arguments.times):
                 if arguments.show:
-                    scenario = shapes.scenario_of(
-                        arguments.repeat, methods[0], has_policies, arguments.weather
-                    )
+                    scenario = shapes.scenario_of(arguments.repeat, methods[0], arguments.weather)
                     print(scenario)
                 chaos.run_one(monitor, arguments.repeat)
     else:

@@ -47,7 +47,7 @@ def main() -> None:
     say({"event": "ready"})
     for line in sys.stdin:
         request = json.loads(line)
-        scenario = shapes.scenario_of(request["seed"], method, request["has_policies"], request["weather"])
+        scenario = shapes.scenario_of(request["seed"], method, request["weather"])
         report = one_run.execute(scenario, request["folder"], lambda: say({"event": "started"}))
         gc.collect()
         say({"event": "ended", "rss_kib": _rss_kib(), **report.as_dict()})

@@ -127,9 +127,8 @@ class Scenario:
 class _Maker:
     """Draws a scenario."""
 
-    def __init__(self, seed: int, weather: str | None, method: str, has_policies: bool) -> None:
+    def __init__(self, seed: int, weather: str | None, method: str) -> None:
         self.random = random.Random(seed)
-        self.has_policies = has_policies
         self.is_slow_start = method != "fork"
         # Drawn in any case, so that naming the weather changes nothing else.
         drawn = self._one_of(WEATHERS)
@@ -254,7 +253,7 @@ class _Maker:
                     source.count = min(source.count or 0, 100)
         elif weather == "kills":
             scenario.faults = 1
-            if self.has_policies and draw.random() < 0.7:
+            if draw.random() < 0.7:
                 scenario.faults = draw.randint(1, 12)
                 for node in functions:
                     node.options.update(on_worker_death="restart", retries=100)
@@ -282,8 +281,6 @@ class _Maker:
         sources[0].count = None
 
     def _policy(self, node: Node) -> None:
-        if not self.has_policies:
-            return
         draw = self.random
         policy = draw.choice([None, "raise", "skip", "skip", "collect", "collect", "replace"])
         if policy is not None:
@@ -294,7 +291,7 @@ class _Maker:
             node.options["backoff"] = 0.001
 
     def _restart(self, node: Node, retries: int) -> None:
-        if self.has_policies and self.random.random() < 0.7:
+        if self.random.random() < 0.7:
             node.options.update(on_worker_death="restart", retries=retries, backoff=0.001)
 
     def _naps(self, count: int) -> tuple[float, float]:
@@ -309,13 +306,12 @@ class _Maker:
         return self.random.choices(list(weights), list(weights.values()))[0]
 
 
-def scenario_of(seed: int, method: str, has_policies: bool, weather: str | None = None) -> Scenario:
+def scenario_of(seed: int, method: str, weather: str | None = None) -> Scenario:
     """The run that follows from a number.
 
     Args:
         seed: The number.
         method: How processes are started; where that is slow, there are fewer.
-        has_policies: Whether on_error, retries and on_worker_death are to be used.
         weather: What goes wrong; drawn when it is left out.
     """
-    return _Maker(seed, weather, method, has_policies).make()
+    return _Maker(seed, weather, method).make()

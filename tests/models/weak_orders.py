@@ -61,7 +61,7 @@ EQUIVALENT = [
         "filling a slot failed.",
     ),
     Equivalent(
-        r"ring\.c: pp_ring_closed: pp_load_seq",
+        r"ring\.c: all_closed: pp_load_seq",
         "A wait is also ended by pp_spot_wake_all, as above; what was published before the flag is "
         "found by a seq_cst look (CLOSING weakens both).",
     ),
@@ -169,7 +169,7 @@ TOGETHER = [
         ("ring",),
         (
             (r"close_producer: atomic_store", "relaxed"),
-            (r"pp_ring_closed: pp_load_seq", "relaxed"),
+            (r"all_closed: pp_load_seq", "relaxed"),
             (r"claim_next: pp_load_seq\(&slot->word\)", "acquire"),
         ),
     ),
