@@ -11,6 +11,10 @@
 
 #define MAGIC 0x7079706c6e72696eu
 
+/* A hint is behind by a lap at most, because nobody claims what lies ahead of it. One that is behind by more
+ * than this was never written by a participant, and helping it along could take years. */
+#define FARTHEST_LEAD 1024
+
 /* Spinning before a wait: the time of a hand-over between two running cores, not more. */
 #define SPINS 64
 
@@ -120,6 +124,7 @@ int pp_push_claim(pp_port *port, pp_slot **out) {
             return PP_OK;
         }
         if (lead >= 0) { /* claimed by somebody, or long past: the hint is behind */
+            if (lead > FARTHEST_LEAD) return PP_CORRUPT;
             help(&ring->tail, at);
             continue;
         }
@@ -183,6 +188,7 @@ static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
         uint64_t word = pp_load_seq(&slot->word); /* seq_cst: the waiter's look in the park protocol */
         int64_t lead = lead_of(word, lap);
         if (lead > 0) {
+            if (lead > FARTHEST_LEAD) return PP_CORRUPT;
             help(&ring->head, at);
             continue;
         }
@@ -219,14 +225,14 @@ int pp_pop_claim(pp_port *port, pp_slot **out) {
     if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
     bool idle = false;
     int rc = claim_next(port, out, &idle);
-    if (rc == PP_OK) return rc;
+    if (rc != PP_EMPTY) return rc;
     /* Whoever finds it empty wakes producers that wait for it to drain: the count that pop_free
      * compares is made of hints and may have been too high for everyone. */
     pp_spot_notify(&ring->not_full, port->bell);
     if (!idle || !all_closed(ring, port->producers)) return PP_EMPTY;
     /* Everything that will ever come was published before the flags: one more look decides. */
     rc = claim_next(port, out, &idle);
-    if (rc == PP_OK) return rc;
+    if (rc != PP_EMPTY) return rc;
     return idle ? PP_CLOSED : PP_EMPTY;
 }
 

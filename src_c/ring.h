@@ -83,7 +83,7 @@ void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool s
 /* PP_OK, or PP_CORRUPT when there is no ring of that size. */
 int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes, uint32_t owner, uint32_t producer);
 
-/* Claim the next free slot for writing: PP_OK, PP_FULL, PP_ABORTED. Then fill head and body. */
+/* Claim the next free slot for writing: PP_OK, PP_FULL, PP_ABORTED, PP_CORRUPT. Then fill head and body. */
 int pp_push_claim(pp_port *port, pp_slot **out);
 /* Publish the claimed slot. With a lease, through the lease's emit protocol. */
 void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet);
@@ -91,7 +91,7 @@ void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t out
 void pp_push_cancel(pp_port *port, pp_slot *slot);
 void pp_push_close(pp_port *port);
 
-/* Claim the next element: PP_OK, PP_EMPTY, PP_CLOSED, PP_ABORTED. Then read head and body. */
+/* Claim the next element: PP_OK, PP_EMPTY, PP_CLOSED, PP_ABORTED, PP_CORRUPT. Then read head and body. */
 int pp_pop_claim(pp_port *port, pp_slot **out);
 /* The slot's content was taken: free it for the next lap. */
 void pp_pop_free(pp_port *port, pp_slot *slot);

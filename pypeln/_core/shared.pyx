@@ -12,13 +12,14 @@ from libc.string cimport memcpy
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FAULT_POINT, PP_FULL,
-    PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_TOOBIG, load32, load64, pp_arena_allocate, pp_arena_bytes,
-    pp_arena_create, pp_arena_open, pp_arena_publish, pp_arena_release, pp_arena_repair,
-    pp_arena_segment_bytes, pp_arena_usage, pp_descriptor, pp_head, pp_pop_claim, pp_pop_free,
-    pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes,
-    pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle,
-    pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm, pp_spot_notify, pp_wait_block, store64,
+    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
+    PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_TOOBIG, load32, load64,
+    pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open, pp_arena_publish,
+    pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage, pp_descriptor, pp_head,
+    pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_ring,
+    pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create,
+    pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm, pp_spot_notify,
+    pp_wait_block, store64,
 )
 from pypeln._core.decoder cimport decode_payload as decode
 from pypeln._core.encoder cimport Encoder
@@ -196,6 +197,8 @@ cdef class SharedIn(InPort):
             return EMPTY
         if rc == PP_CLOSED:
             return CLOSED
+        if rc == PP_CORRUPT:
+            raise CorruptMemory("a ring whose slots and hints contradict each other")
         raise RunAborted
 
     cpdef bint resume(self) except -1:
@@ -342,8 +345,10 @@ cdef class SharedOut(OutPort):
         rc = pp_push_claim(&self.port, &slot)
         if rc == PP_FULL:
             return rc
-        if rc == PP_ABORTED:
+        if rc != PP_OK:
             self.unload()
+            if rc == PP_CORRUPT:
+                raise CorruptMemory("a ring whose slots and hints contradict each other")
             raise RunAborted
         PP_FAULT_POINT("slot claimed")
         slot.head = self.head

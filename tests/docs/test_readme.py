@@ -1,4 +1,4 @@
-"""The README tells the truth: every code block of it runs, and prints what its comments say."""
+"""README and pages tell the truth: every code block of them runs, and prints what its comments say."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ else:
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 
 # A subprocess with another working directory must find the same pypeln, also where PYTHONPATH is relative.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pypeln.__file__).resolve().parents[1])}
@@ -75,22 +76,26 @@ def assert_line_is_as_promised(printed: str, promised: str) -> None:
         assert printed == promised
 
 
-def python_cases(blocks: list[Block]) -> list[Any]:
+def python_cases(page: str, blocks: list[Block]) -> list[Any]:
     """Each Python block as a reader runs it, and those that start processes under every start method."""
     cases = []
     for block in blocks:
         uses_processes = re.search(r"\bpr\.|\bprocess\.", block.text) is not None
         methods = multiprocessing.get_all_start_methods() if uses_processes else []
         for method in [None, *methods]:
-            cases.append(pytest.param(block, method, id=f"line{block.line}-{method or 'default'}"))
+            id = f"{page}-line{block.line}-{method or 'default'}"
+            cases.append(pytest.param(block, method, id=id))
     return cases
 
 
 BLOCKS = blocks_of(README)
 PYTHON_BLOCKS = [block for block in BLOCKS if block.language == "python"]
+CASES = python_cases("README.md", PYTHON_BLOCKS)
+for name, text in PAGES.items():
+    CASES += python_cases(name, [block for block in blocks_of(text) if block.language == "python"])
 
 
-@pytest.mark.parametrize(("block", "start_method"), python_cases(PYTHON_BLOCKS))
+@pytest.mark.parametrize(("block", "start_method"), CASES)
 def test_python_block_prints_what_its_comments_say(
     block: Block, start_method: str | None, tmp_path: Path
 ) -> None:
@@ -162,8 +167,14 @@ def test_every_relative_link_of_the_readme_leads_somewhere() -> None:
     assert not missing
 
 
+def test_every_relative_link_of_a_page_leads_somewhere() -> None:
+    for text in PAGES.values():
+        targets = [each for each in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in each]
+        assert [target for target in targets if not (ROOT / "docs" / target).exists()] == []
+
+
 def test_every_command_in_the_text_names_a_file_that_exists() -> None:
-    scripts = re.findall(r"`python ([\w/.]+\.py)", README)
+    scripts = re.findall(r"`python ([\w/.]+\.py)", "\n".join([README, *PAGES.values()]))
     assert scripts
     assert [script for script in scripts if not (ROOT / script).exists()] == []
 
