@@ -7,6 +7,7 @@ COUNTS: Final[tuple[str, ...]]
 RETRY: Final[int]
 TIMED_OUT: Final[int]
 LOST: Final[int]
+STARTING: Final[int]
 WAITING: Final[int]
 WORKING: Final[int]
 

@@ -29,6 +29,7 @@ TIMED_OUT = PP_FATE_TIMED_OUT
 LOST = PP_FATE_LOST
 
 # States of a worker, as `Ledger.state` tells them.
+STARTING = PP_STARTING
 WAITING = PP_WAITING
 WORKING = PP_WORKING
 
@@ -185,7 +186,6 @@ cdef class Ledger:
         cdef pp_lease *lease = self.at(worker)
         pp_lease_settle(lease)
         store64(&lease.started_ns, 0)
-        store32(&lease.state, PP_STARTING)
 
     def has_element(self, Py_ssize_t worker) -> bool:
         """Whether the worker has an element in hand whose end is not decided."""

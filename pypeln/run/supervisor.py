@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pypeln._core import memory
-from pypeln._core.memory import WAITING, WORKING, fault_point
+from pypeln._core.memory import STARTING, WAITING, WORKING, fault_point
 from pypeln.errors import WorkerDied
 from pypeln.run.notes import add_note, note_place
 from pypeln.run.policy import Answer, Outcome
@@ -285,6 +285,7 @@ class Supervisor:
         """Have another process take the place of one that died."""
         ledger, job = self._run.wiring.ledger, worker.job
         ledger.set_fate(job.number, fate)
+        ledger.set_state(job.number, STARTING)
         ledger.add(job.number, "restarts")
         if fate != memory.LOST:
             job.death = None

@@ -1,0 +1,84 @@
+"""The compiled modules under AddressSanitizer and UndefinedBehaviorSanitizer.
+
+    python tests/sanitizers/run.py            the tests of the core, and some of workers and deaths
+    python tests/sanitizers/run.py --full     all that do not look for leaked memory themselves
+
+Builds pypeln with the sanitizers into a folder of its own. The interpreter is not instrumented, so their
+library is loaded before it, and Python takes each object from malloc, where the sanitizer sees it. Leaks are
+not looked for: an interpreter that ends gives back little of what it has.
+
+Needs gcc on Linux, pip, and what the tests need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1"
+SHORT = [
+    "tests/core",
+    "tests/transport/test_event_loop_ports.py",
+    "tests/conformance/test_big_elements.py",
+    "tests/conformance/test_operators.py",
+    "tests/faults/test_error_policies.py",
+    "tests/faults/test_restart.py",
+    "tests/promises/test_15_trust.py",
+]
+FULL = ["tests/core", "tests/transport", "tests/conformance", "tests/faults", "tests/promises", "tests/run"]
+# What they judge is the memory of the process, most of which is the sanitizer's here.
+LEFT_OUT = ["tests/promises/test_08_no_leaks.py", "tests/promises/test_09_memory.py"]
+
+
+def library(name: str) -> str:
+    """Where the compiler has a library."""
+    found = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+def main() -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--full", action="store_true", help="nearly the whole suite")
+    options = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="sanitized-")
+    try:
+        building = {**os.environ, "CC": "gcc", "CFLAGS": FLAGS, "LDFLAGS": FLAGS}
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            folder,
+            str(ROOT),
+        ]
+        subprocess.run([*command, "--disable-pip-version-check"], env=building, check=True)
+        testing = {
+            **os.environ,
+            "PYTHONPATH": folder,
+            "PYTHONMALLOC": "malloc",
+            "LD_PRELOAD": f"{library('libasan.so')} {library('libubsan.so')}",
+            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:handle_segv=0:detect_stack_use_after_return=0",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        }
+        tests = FULL if options.full else SHORT
+        left_out = [f"--ignore={path}" for path in LEFT_OUT]
+        run = [sys.executable, "-P", "-m", "pytest"] if sys.version_info >= (3, 11) else ["pytest"]
+        return subprocess.run([*run, "-q", *left_out, *tests], cwd=ROOT, env=testing).returncode
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
