@@ -28,7 +28,7 @@ SHORT = [
     "tests/conformance/test_big_elements.py",
     "tests/conformance/test_operators.py",
     "tests/faults/test_error_policies.py",
-    "tests/faults/test_restart.py",
+    "tests/promises/test_04_restart.py",
     "tests/promises/test_15_trust.py",
 ]
 FULL = ["tests/core", "tests/transport", "tests/conformance", "tests/faults", "tests/promises", "tests/run"]

@@ -87,7 +87,9 @@ def check_account(stage: Any) -> None:
 
 @pytest.mark.parametrize("how", ["killed", "left", "segfault", "exits"])
 @pytest.mark.parametrize("operator", ["map", "filter", "flat_map", "each"])
-def test_the_element_in_hand_is_executed_again(fork: None, tmp_path: Path, operator: str, how: str) -> None:
+def test_promise_04_the_element_in_hand_is_executed_again(
+    fork: None, tmp_path: Path, operator: str, how: str
+) -> None:
     step = Step(operator, Once(tmp_path, how))
     stage = getattr(pr, operator)(step, range(N), workers=2, on_worker_death="restart")
     ordered = pr.ordered(stage)
@@ -97,7 +99,7 @@ def test_the_element_in_hand_is_executed_again(fork: None, tmp_path: Path, opera
     check_account(ordered)
 
 
-def test_however_workers_start(start_method: str, tmp_path: Path) -> None:
+def test_promise_04_however_workers_start(start_method: str, tmp_path: Path) -> None:
     step = Step("flat_map", Once(tmp_path, "killed", times=2))
     stage = pr.flat_map(step, range(N), workers=2, on_worker_death="restart")
     assert list(pr.ordered(stage)) == results("flat_map")
@@ -106,7 +108,7 @@ def test_however_workers_start(start_method: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("operator", ["map", "flat_map"])
 @pytest.mark.parametrize("on_error", [None, "raise", "skip", "collect", "function"])
-def test_an_element_that_kills_every_worker(
+def test_promise_04_an_element_that_kills_every_worker(
     fork: None, tmp_path: Path, operator: str, on_error: str | None
 ) -> None:
     """Given to three, and then treated as the policy says. Children that were sent stay sent."""
@@ -141,7 +143,7 @@ def test_an_element_that_kills_every_worker(
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_two_elements_that_kill_one_after_the_other(fork: None, tmp_path: Path) -> None:
+def test_promise_04_two_elements_that_kill_one_after_the_other(fork: None, tmp_path: Path) -> None:
     def deadly(x: int) -> int:
         if x in (3, 4, 9):
             os._exit(1)
@@ -152,7 +154,7 @@ def test_two_elements_that_kill_one_after_the_other(fork: None, tmp_path: Path) 
     assert (stage.stats().lost, stage.stats().restarts) == (3, 6)
 
 
-def test_a_failure_that_kills_whoever_hands_it_on_ends_the_run(fork: None) -> None:
+def test_promise_04_a_failure_that_kills_whoever_hands_it_on_ends_the_run(fork: None) -> None:
     def deadly(x: int) -> int:
         os._exit(1)
 
@@ -164,7 +166,7 @@ def test_a_failure_that_kills_whoever_hands_it_on_ends_the_run(fork: None) -> No
         list(stage)
 
 
-def test_workers_that_never_come_to_work_end_the_run(fork: None) -> None:
+def test_promise_04_workers_that_never_come_to_work_end_the_run(fork: None) -> None:
     def on_start() -> None:
         os._exit(7)
 
@@ -173,7 +175,7 @@ def test_workers_that_never_come_to_work_end_the_run(fork: None) -> None:
     assert any("processes in a row" in note for note in caught.value.__notes__)
 
 
-def test_on_start_runs_again(fork: None, tmp_path: Path) -> None:
+def test_promise_04_on_start_runs_again(fork: None, tmp_path: Path) -> None:
     def on_start() -> dict[str, int]:
         return {"mine": os.getpid()}
 
@@ -186,7 +188,7 @@ def test_on_start_runs_again(fork: None, tmp_path: Path) -> None:
     assert list(pr.map(f, range(N), on_start=on_start, on_worker_death="restart")) == [True] * N
 
 
-def test_a_worker_that_is_killed_while_it_waits(fork: None) -> None:
+def test_promise_04_a_worker_that_is_killed_while_it_waits(fork: None) -> None:
     go_on = threading.Event()
 
     def source() -> Iterator[int]:
@@ -206,7 +208,7 @@ def test_a_worker_that_is_killed_while_it_waits(fork: None) -> None:
 
 
 @pytest.mark.parametrize("kind", ["source", "ordered"])
-def test_what_has_a_state_of_its_own_is_not_restarted(fork: None, kind: str) -> None:
+def test_promise_04_what_has_a_state_of_its_own_is_not_restarted(fork: None, kind: str) -> None:
     def suicidal() -> Iterator[int]:
         yield 1
         os.kill(os.getpid(), signal.SIGKILL)
@@ -230,7 +232,7 @@ def test_what_has_a_state_of_its_own_is_not_restarted(fork: None, kind: str) -> 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_kills(fork: None, seed: int) -> None:
+def test_promise_04_random_kills(fork: None, seed: int) -> None:
     """Three stages of two processes, one of which is killed every few milliseconds."""
     chance = random.Random(seed)
     over = threading.Event()
