@@ -173,7 +173,7 @@ MUTATIONS = [
     Mutation(
         "no second look after everybody has closed",
         "ring.c",
-        "    rc = claim_next(port, out, &idle);\n    if (rc == PP_OK) return rc;\n    return idle",
+        "    rc = claim_next(port, out, &idle);\n    if (rc != PP_EMPTY) return rc;\n    return idle",
         "    return idle",
         "ring",
         short=True,
