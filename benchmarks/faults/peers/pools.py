@@ -1,4 +1,4 @@
-"""Pools with the interface of `multiprocessing.Pool`, read with `imap_unordered`."""
+"""Pools with the interface of `multiprocessing.Pool`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,22 @@ def multiprocessing_pool(job: Job) -> Iterator[Iterator[Any]]:
 
 @contextmanager
 def billiard_pool(job: Job) -> Iterator[Iterator[Any]]:
-    """`billiard.Pool`: the fork that Celery uses, with time-outs and a watch over lost workers."""
+    """`billiard.Pool`, Celery's: `apply_async`, since its iterators know no time-outs and lose workers."""
     import billiard
 
-    with billiard.Pool(WORKERS, initializer=job.initializer, timeout=job.timeout_s) as pool:
-        yield _each(pool.imap_unordered(job.f, job.source()))
+    with billiard.Pool(WORKERS, initializer=job.initializer) as pool:
+        yield _applied(pool, job)
     pool.join()
+
+
+def _applied(pool: Any, job: Job) -> Iterator[Any]:
+    applied = [pool.apply_async(job.f, (element,), timeout=job.timeout_s) for element in job.source()]
+    for result in applied:
+        try:
+            value = result.get()
+        except Exception as error:
+            value = Failed(error)
+        yield value
 
 
 def _each(results: Iterator[Any]) -> Iterator[Any]:
