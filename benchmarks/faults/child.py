@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import os
 import resource
 import signal
@@ -67,6 +68,7 @@ def _run_without_fault(contender: Contender) -> None:
 
 def _resources() -> dict[str, int]:
     gc.collect()
+    multiprocessing.active_children()  # reaps those that have ended, as the next start of a process would
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": threading.active_count(),
@@ -78,7 +80,10 @@ def _children() -> list[int]:
     own = os.getpid()
     found = []
     for thread in Path(f"/proc/{own}/task").iterdir():
-        found += [int(pid) for pid in (thread / "children").read_text().split()]
+        try:
+            found += [int(pid) for pid in (thread / "children").read_text().split()]
+        except OSError:
+            continue  # the thread has just ended; its children are another's by now
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,7 @@ def versions(python: str) -> dict[str, Any]:
 
 def run_once(python: str, contender: str, fault: Fault, watchdog_s: float) -> Seen:
     """Run `contender` through `fault` in a fresh process of `python`; ends all that it started."""
+    shared_before = _shared_memory()
     with tempfile.TemporaryDirectory(prefix="faults-") as name, tempfile.TemporaryFile() as errors:
         folder = Path(name)
         process = subprocess.Popen(
@@ -78,7 +80,7 @@ def run_once(python: str, contender: str, fault: Fault, watchdog_s: float) -> Se
             start_new_session=True,
         )
         try:
-            seen = _watch(process, fault, folder, time.monotonic() + watchdog_s)
+            seen = _watch(process, fault, folder, time.monotonic() + watchdog_s, shared_before)
             observation = folder / "observation.json"
             if observation.exists():
                 seen.notes = json.loads(observation.read_text())
@@ -86,6 +88,9 @@ def run_once(python: str, contender: str, fault: Fault, watchdog_s: float) -> Se
             for pid in _belonging_to(folder):
                 _kill(pid)
             process.wait()
+            # Another process will have this pid some day, and must not be taken for the one that left them.
+            for leftover in _shared_memory(process.pid) - shared_before:
+                _remove(Path("/dev/shm", leftover))
         errors.seek(0)
         seen.stderr = errors.read().decode(errors="replace")[-MOST_STDERR:]
     return seen
@@ -96,7 +101,9 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
-def _watch(process: subprocess.Popen[bytes], fault: Fault, folder: Path, until: float) -> Seen:
+def _watch(
+    process: subprocess.Popen[bytes], fault: Fault, folder: Path, until: float, shared_before: set[str]
+) -> Seen:
     seen = Seen()
     started = time.monotonic()
     strike = _STRIKES.get(fault.consumer)
@@ -117,7 +124,7 @@ def _watch(process: subprocess.Popen[bytes], fault: Fault, folder: Path, until: 
     seen.status = process.returncode
     while True:
         left = _belonging_to(folder) - marks.bystanders(folder)
-        shared = _shared_memory_of(process.pid)
+        shared = _shared_memory(process.pid) - shared_before
         seen.gone_s = time.monotonic() - ended
         if not (left or shared) or seen.gone_s > GONE_WITHIN_S:
             seen.left = [f"process {_command(pid)}" for pid in sorted(left)]
@@ -181,10 +188,17 @@ def _belonging_to(folder: Path) -> set[int]:
     return found
 
 
-def _shared_memory_of(pid: int) -> list[str]:
-    """The names of shared memory that have this pid in them: others on the machine make theirs meanwhile."""
-    numbers = re.compile(r"[0-9]+")
-    return [name for name in os.listdir("/dev/shm") if str(pid) in numbers.findall(name)]
+def _shared_memory(pid: int | None = None) -> set[str]:
+    """The names of shared memory, with `pid` those that contain it: others make theirs meanwhile."""
+    names = set(os.listdir("/dev/shm"))
+    return names if pid is None else {name for name in names if str(pid) in re.findall("[0-9]+", name)}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _command(pid: int) -> str:

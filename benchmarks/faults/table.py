@@ -54,6 +54,7 @@ def _cell(cell: dict[str, Any] | None) -> str:
     word = cell["word"] if cell["word"] == "pass" else f"**{cell['word']}**"
     if cell["seconds"] is None:
         return word
-    if cell["detail"].endswith(" ahead"):
-        return f"{word}, {cell['detail']}"
+    first = cell["detail"].partition(";")[0]
+    if first.endswith(" ahead"):
+        return f"{word}, {first}"
     return f"{word} {cell['seconds']:.2g} s" if cell["seconds"] < 9.95 else f"{word} {cell['seconds']:.0f} s"
