@@ -5,7 +5,7 @@
  * counted are the function's instructions and nothing of the fork around it.
  *
  * x86-64 Linux: elsewhere instructions cannot be counted on (a load-exclusive and its store are broken
- * apart by a step, for ever) and the programs that include this are skipped.
+ * apart by a step, for ever) and the programs that include this are not built.
  */
 #ifndef PP_TESTS_STEPS_H
 #define PP_TESTS_STEPS_H

@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pypeln as pl
-
 ELEMENTS = 16
 CHILDREN = 3
 
@@ -62,6 +60,8 @@ def keep(part: tuple[int, int]) -> bool:
 
 
 def main() -> None:
+    import pypeln as pl  # run.py, which imports this module for what it expects, need not have it
+
     start_method, scenario, scratch = sys.argv[1:]
     os.environ["FAULT_SCRATCH"] = scratch
     os.environ["PYPELN_FAULT_PARENT"] = str(os.getpid())

@@ -188,7 +188,9 @@ def judge_outcome(strike: Strike, struck: bool, outcome: dict[str, Any]) -> str:
         allowed = {"LookupError", "WorkerDied"} if struck and strike.action == "kill" else {"LookupError"}
         return "" if error in allowed else f"the error is {error}"
     if error is not None:
-        if error == "WorkerDied" and struck and strike.action == "kill" and strike.scenario == "raise":
+        # What `ordered` holds cannot be had again, so its worker is not replaced.
+        final = strike.scenario == "raise" or "ordered" in outcome["message"]
+        if error == "WorkerDied" and struck and strike.action == "kill" and final:
             return ""
         return f"the error is {error}: {outcome['message']}"
     return "" if outcome["results"] == expected() else "the results are wrong"
