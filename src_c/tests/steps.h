@@ -195,6 +195,14 @@ static inline void walker_go(const walker *w, const path *p, uint64_t index) {
     CHECK_EQUAL(walker_place(w), p->at[index]);
 }
 
+/* It goes on undisturbed, to its end. */
+static inline void walker_end(const walker *w) {
+    int status;
+    CHECK_EQUAL(ptrace(PTRACE_DETACH, w->pid, NULL, NULL), 0);
+    CHECK_EQUAL(waitpid(w->pid, &status, 0), w->pid);
+    CHECK_EQUAL(status, 0);
+}
+
 /* From here on it is an ordinary process that somebody has stopped. */
 static inline void walker_stop(const walker *w) {
     int status;

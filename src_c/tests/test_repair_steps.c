@@ -1,6 +1,8 @@
-/* test_repair_steps.c - the repairer dies as well: for each different memory that the death of a worker can
- * leave, whoever mends it is killed at every instruction of that, and a second one finishes. */
+/* test_repair_steps.c - repair, one instruction at a time: for each different memory that the death of a worker
+ * can leave, the repairer is killed as well, and a second one finishes; and others, who are alive and know of
+ * no death, use the rings between any two steps of the repair. */
 #include "operations.h"
+#include "rivals.h"
 #include "steps.h"
 
 static path of_worker, of_repairer;
@@ -14,9 +16,19 @@ static void leave_death(const row *r, uint64_t at, memory_image *image, expectat
     save_memory(image);
 }
 
+/* Walks to the end of the repair, killing nobody; a rival moves before instruction `when` of it. */
+static void repair_contended(const rival *other, const row *r, uint64_t when, expectation *expected) {
+    rival_begins();
+    walker w = walker_start(repair);
+    walker_go(&w, &of_repairer, when);
+    other->move(rival_port(r->op), expected);
+    walker_end(&w);
+    other->finish(rival_port(r->op), expected);
+}
+
 static void kill_repairers(const row *r, uint64_t every) {
-    tally sum = {0};
-    expectation expected;
+    tally killed = {0}, contended = {0};
+    expectation expected, with_rival;
     memory_image image;
     make_row_world(r, &expected);
     walker first = walker_start(r->op->act);
@@ -29,14 +41,23 @@ static void kill_repairers(const row *r, uint64_t every) {
         for (uint64_t then = 0; then < of_repairer.count; then++) {
             if (then % every != 0 && !of_repairer.changed[then]) continue;
             restore_memory(&image);
+            memset(taken_aside, 0, sizeof taken_aside);
             walker w = walker_start(repair);
             walker_go(&w, &of_repairer, then);
             walker_kill(&w);
             repair();
-            account_for_row(r, &expected, &sum);
+            account_for_row(r, &expected, &killed);
+            for (unsigned i = 0; i < RIVALS; i++) {
+                restore_memory(&image);
+                memset(taken_aside, 0, sizeof taken_aside);
+                with_rival = expected;
+                repair_contended(&rivals[i], r, then, &with_rival);
+                account_for_row(r, &with_rival, &contended);
+            }
         }
     }
-    report(r->op->name, r->name, &sum);
+    report(r->op->name, r->name, &killed);
+    report("    with rivals at work", r->name, &contended);
 }
 
 int main(void) {
