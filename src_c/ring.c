@@ -12,8 +12,11 @@
 #define MAGIC 0x7079706c6e72696eu
 
 /* A hint is behind by a lap at most, because nobody claims what lies ahead of it. One that is behind by more
- * than this was never written by a participant, and helping it along could take years. */
-#define FARTHEST_LEAD 1024
+ * was never written by a participant, and helping it along could take years. The hint is looked at again
+ * before that is said: whoever slept between the look at the hint and the look at the slot finds the slot any
+ * number of laps ahead. Relaxed: who moved the slot there had seen the hint there, before the store of the
+ * slot's word that we have acquired, and no later look sees an older hint. */
+#define FARTHEST_LEAD 1
 
 /* Spinning before a wait: the time of a hand-over between two running cores, not more. */
 #define SPINS 64
@@ -124,7 +127,7 @@ int pp_push_claim(pp_port *port, pp_slot **out) {
             return PP_OK;
         }
         if (lead >= 0) { /* claimed by somebody, or long past: the hint is behind */
-            if (lead > FARTHEST_LEAD) return PP_CORRUPT;
+            if (lead > FARTHEST_LEAD && pp_load_rlx(&ring->tail) == at) return PP_CORRUPT;
             help(&ring->tail, at);
             continue;
         }
@@ -188,7 +191,7 @@ static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
         uint64_t word = pp_load_seq(&slot->word); /* seq_cst: the waiter's look in the park protocol */
         int64_t lead = lead_of(word, lap);
         if (lead > 0) {
-            if (lead > FARTHEST_LEAD) return PP_CORRUPT;
+            if (lead > FARTHEST_LEAD && pp_load_rlx(&ring->head) == at) return PP_CORRUPT;
             help(&ring->head, at);
             continue;
         }
