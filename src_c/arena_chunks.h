@@ -70,9 +70,9 @@ static inline uint64_t pp_chunks_end(const pp_arena *arena) {
     return end < arena->chunks ? end : arena->chunks;
 }
 
-/* Whether the run that a LARGE chunk's word tells of lies in the arena. */
+/* Whether the run that a LARGE chunk's word tells of lies in the arena, and is one. */
 static inline bool pp_run_fits(const pp_arena *arena, uint64_t chunk, uint64_t word) {
-    return PP_CHUNK_VALUE(word) <= arena->chunks - chunk;
+    return PP_CHUNK_VALUE(word) != 0 && PP_CHUNK_VALUE(word) <= arena->chunks - chunk;
 }
 
 /* Claim an unused chunk, reserve it and cut it into blocks of a class.  PP_OK (*chunk names it),

@@ -12,9 +12,12 @@ void pp_lease_decide(pp_lease *lease, uint32_t outcome, uint64_t puts, uint64_t 
     pp_store_rel(&lease->decided, pp_load_rlx(&lease->in));
 }
 
-void pp_lease_apply(pp_lease *lease) {
-    pp_store_rel(&lease->outcomes[pp_load_rlx(&lease->outcome)], pp_load_rlx(&lease->count));
+int pp_lease_apply(pp_lease *lease) {
+    uint64_t outcome = pp_load_rlx(&lease->outcome);
+    if (outcome >= PP_OUTCOMES) return PP_CORRUPT;
+    pp_store_rel(&lease->outcomes[outcome], pp_load_rlx(&lease->count));
     pp_store_rel(&lease->sent, pp_load_rlx(&lease->sent_now));
+    return PP_OK;
 }
 
 uint64_t pp_lease_noted(const pp_lease *lease, const pp_a64 *word) {
@@ -35,12 +38,13 @@ bool pp_lease_undecided(const pp_lease *lease) {
     return in != 0 && pp_load_acq(&lease->decided) != in;
 }
 
-void pp_lease_settle(pp_lease *lease) {
+int pp_lease_settle(pp_lease *lease) {
     uint64_t in = pp_load_acq(&lease->in);
-    if (in != 0 && pp_load_acq(&lease->decided) == in) pp_lease_apply(lease);
+    int status = in != 0 && pp_load_acq(&lease->decided) == in ? pp_lease_apply(lease) : PP_OK;
     /* The worker counts what it takes after it has taken it; its end is known better. */
     bool has_element = pp_lease_undecided(lease) && !(lease->element.head.kind & PP_END);
     uint64_t ended = 0;
     for (int i = 0; i < PP_OUTCOMES; i++) ended += pp_load_acq(&lease->outcomes[i]);
     pp_store_rel(&lease->taken, ended + has_element);
+    return status;
 }

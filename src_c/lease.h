@@ -79,16 +79,17 @@ typedef struct pp_lease {
 
 /* The element in hand ends like this, with so many puts out; `sent` will be sent_now. */
 void pp_lease_decide(pp_lease *lease, uint32_t outcome, uint64_t puts, uint64_t sent_now);
-/* Count what was decided. Idempotent until the next take. */
-void pp_lease_apply(pp_lease *lease);
+/* Count what was decided. Idempotent until the next take. PP_OK, or PP_CORRUPT when it is no outcome. */
+int pp_lease_apply(pp_lease *lease);
 /* The value that a word which names a position has for the element in hand; 0 when it names another. */
 uint64_t pp_lease_noted(const pp_lease *lease, const pp_a64 *word);
 /* Note a value, of PP_BEGUN_SHIFT bits, for the element in hand. */
 void pp_lease_note(pp_lease *lease, pp_a64 *word, uint64_t value);
 /* Whether an element is in hand whose end is not decided. An END mark is one too. */
 bool pp_lease_undecided(const pp_lease *lease);
-/* After the worker is proven dead, its rings settled and mended: finish the counting that it began. */
-void pp_lease_settle(pp_lease *lease);
+/* After the worker is proven dead, its rings settled and mended: finish the counting that it began.
+ * PP_OK or PP_CORRUPT. */
+int pp_lease_settle(pp_lease *lease);
 
 _Static_assert(sizeof(pp_lease) % 64 == 0, "leases of neighbours share no line");
 

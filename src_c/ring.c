@@ -132,6 +132,7 @@ int pp_push_claim(pp_port *port, pp_slot **out) {
             continue;
         }
         /* The slot is still in use from the lap before: full, unless the hint has moved meanwhile. */
+        if (lead < -1) return PP_CORRUPT; /* no hint moves past a slot that was not claimed */
         if (pp_load_acq(&ring->tail) == at) return PP_FULL;
     }
 }
@@ -196,6 +197,7 @@ static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
             continue;
         }
         if (lead < 0) { /* a consumer still reads the slot of the lap before: nothing is behind it */
+            if (lead < -1) return PP_CORRUPT; /* no hint moves past a slot that was not claimed */
             if (pp_load_acq(&ring->head) != at) continue;
             *idle = true;
             return PP_EMPTY;
@@ -218,7 +220,8 @@ static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
                 }
                 continue;
             case PP_FREE: *idle = true; return PP_EMPTY;
-            default: /* WRITING */ *idle = false; return PP_EMPTY;
+            case PP_WRITING: *idle = false; return PP_EMPTY;
+            default: return PP_CORRUPT;
         }
     }
 }

@@ -78,11 +78,11 @@ cdef extern from "lease.h" nogil:
         pp_a64 puts
         pp_a64 restarts
     void pp_lease_decide(pp_lease *lease, uint32_t outcome, uint64_t puts, uint64_t sent_now) noexcept
-    void pp_lease_apply(pp_lease *lease) noexcept
+    int pp_lease_apply(pp_lease *lease) noexcept
     uint64_t pp_lease_noted(const pp_lease *lease, const pp_a64 *word) noexcept
     void pp_lease_note(pp_lease *lease, pp_a64 *word, uint64_t value) noexcept
     bint pp_lease_undecided(const pp_lease *lease) noexcept
-    void pp_lease_settle(pp_lease *lease) noexcept
+    int pp_lease_settle(pp_lease *lease) noexcept
 
 cdef extern from "ring.h" nogil:
     enum: PP_OWNER_MAX

@@ -184,8 +184,10 @@ cdef class Ledger:
     def settle(self, Py_ssize_t worker):
         """After a death, when the rings are mended: finish the counting that it cut short."""
         cdef pp_lease *lease = self.at(worker)
-        pp_lease_settle(lease)
+        cdef int rc = pp_lease_settle(lease)
         store64(&lease.started_ns, 0)
+        if rc != PP_OK:
+            raise CorruptMemory("a lease with an end that no element has")
 
     def has_element(self, Py_ssize_t worker) -> bool:
         """Whether the worker has an element in hand whose end is not decided."""

@@ -224,8 +224,10 @@ cdef class SharedIn(InPort):
 
     cdef const unsigned char *locate(self, pp_slot *slot, uint64_t *payload_nbytes) except NULL:
         """Load head and index from a slot; where its encoded value is."""
+        # Looked at once: what is checked here is what is used.
         cdef const unsigned char *data
         cdef uint64_t nbytes, prefix, further
+        cdef pp_descriptor block
         self.head = slot.head
         if self.head.depth < 1 or self.head.depth > PP_MAX_DEPTH:
             raise CorruptMemory("a slot with an impossible index")
@@ -237,8 +239,9 @@ cdef class SharedIn(InPort):
             if nbytes > PP_BODY_BYTES or prefix > nbytes:
                 raise CorruptMemory("a slot with more bytes than it has")
         else:
-            data = <const unsigned char *>pp_arena_bytes(&self.arena, slot.body.block)
-            nbytes = slot.body.block.nbytes
+            block = slot.body.block
+            data = <const unsigned char *>pp_arena_bytes(&self.arena, block)
+            nbytes = block.nbytes
             prefix = BLOCK_PREFIX if further else 0
             if self.head.kind & ~PP_END != PP_BLOCK or data == NULL or prefix > nbytes:
                 raise CorruptMemory("a slot that names no block of the arena")
@@ -327,6 +330,9 @@ cdef class SharedOut(OutPort):
                 )
             raise MemoryError(f"no shared memory left for an element of {nbytes} encoded bytes")
         data = <unsigned char *>pp_arena_bytes(&self.arena, self.block)
+        if data == NULL:
+            self.unload()
+            raise CorruptMemory("the arena of a queue is damaged")
         if self.prefix:
             memcpy(data, self.extra, self.prefix)
         self.encoder.write_to(data + prefix)

@@ -193,6 +193,8 @@ cdef class Worker:
             elif self.emission != EACH_OF_RESULT and published == <uint64_t>self.outlets.n:
                 # Everything is out but the word that it is.
                 intent = pp_lease_noted(self.lease, &self.lease.intent)
+                if intent > PP_LOST + 1:
+                    raise CorruptMemory("a lease with an end that no element has")
                 self.answer(<int>intent - 1 if intent else PP_EMITTED)
             else:
                 self.next_try()
