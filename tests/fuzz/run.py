@@ -2,9 +2,11 @@
 
     python tests/fuzz/run.py --seconds 20 [--seed N]
     python tests/fuzz/run.py --target arena --seed 123 --once       one input again
+    python tests/fuzz/run.py --target core --input crash-...        the same, of the C core
 
-Three targets: payloads of elements; the segments of a queue (ring, slots, descriptors, arena) under the hands
-that use them; reports of workers, cut and changed anywhere. Each batch of inputs runs in a process of its
+Four targets: payloads of elements; the segments of a queue (ring, slots, descriptors, arena, leases) under
+the hands that use them; reports of workers, cut anywhere; and the C core alone, under sanitizers, beside
+them (native.py; mutate.py shows what it notices). Each batch of inputs of the others runs in a process of its
 own: a signal, a time-out or an unexpected exception there is a finding, told with the seed that repeats it.
 
 Pickle streams are not damaged: whoever may write them may run code, as everywhere in Python. What is damaged
@@ -20,8 +22,13 @@ import random
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from native import Native
 
 BATCH = {"payload": 20_000, "arena": 60, "report": 2_000}
 BATCH_TIMEOUT_S = 60
@@ -110,7 +117,9 @@ def fuzz_arena(seed: int) -> None:
     words = mmap.mmap(arena.fd, arena.nbytes)
     usual = (CorruptMemory, ValueError, MemoryError, EOFError, OverflowError, TypeError, IndexError)
     for _ in range(40):
-        memory, reach = chance.choice([(header, nbytes), (words, 1 << 12), (words, 1 << 17)])
+        memory, reach = chance.choice(
+            [(header, nbytes), (header, len(header)), (words, 1 << 12), (words, 1 << 17)]
+        )
         if chance.random() < 0.5:
             at = chance.randrange(0, min(reach, len(memory)) - 8, 8)
             word = chance.choice(
@@ -119,7 +128,7 @@ def fuzz_arena(seed: int) -> None:
             memory[at : at + 8] = struct.pack("<Q", word)
         if struct.unpack_from("<I", header, 24)[0] > 8:
             header[24:28] = struct.pack("<I", 7)  # only how many are woken, never where
-        step = chance.randrange(6)
+        step = chance.randrange(7)
         try:
             if step < 2:
                 put.put_nowait(chance.choice([1, b"x" * 100, b"y" * 5000, b"z" * 700_000]), (step,))
@@ -128,6 +137,12 @@ def fuzz_arena(seed: int) -> None:
                     continue
             elif step == 4:
                 ring.usage()
+            elif step == 5:
+                ledger.settle(1)
+                ledger.counts(1)
+                if ledger.has_element(1) and ledger.tries(1) < 5:
+                    ledger.end_element(1, chance.randrange(5))
+                get.resume()
             else:
                 ring.settle(ledger, 1, 2)
                 ring.mend(ledger, 1, 2)
@@ -152,16 +167,28 @@ def fuzz_report(seed: int) -> None:
             writer.failure(RemoteError("Name", "x" * chance.choice([1, 5000]), "trace"), (number,))
         whole = os.read(reading, 1 << 16)
         pieces = sorted(chance.randrange(len(whole)) for _ in range(5))
+        # Its writer may die before the rest is out.
+        last = len(whole) if chance.random() < 0.5 else pieces.pop()
         found = 0
-        for start, end in zip([0, *pieces], [*pieces, len(whole)], strict=True):
+        for start, end in zip([0, *pieces], [*pieces, last], strict=True):
             os.write(writing, whole[start:end])
             reports, ended = reader.read()
             found += len(reports)
             assert not ended
-        assert found == number + 1
+        assert found == (number + 1 if last == len(whole) else whole_records(whole[:last]))
     finally:
         os.close(writing)
-        os.close(reading)
+    assert reader.read() == ([], True)
+    os.close(reading)
+
+
+def whole_records(data: bytes) -> int:
+    """How many records are complete."""
+    count = 0
+    while len(data) >= 8 and len(data) >= 8 + struct.unpack_from("<Q", data)[0]:
+        data = data[8 + struct.unpack_from("<Q", data)[0] :]
+        count += 1
+    return count
 
 
 TARGETS = {"payload": fuzz_payload, "arena": fuzz_arena, "report": fuzz_report}
@@ -182,7 +209,8 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=20, help="how long to go on")
     parser.add_argument("--seed", type=int, default=None, help="the first input")
-    parser.add_argument("--target", choices=list(TARGETS), help="only this one")
+    parser.add_argument("--target", choices=[*TARGETS, "core"], help="only this one")
+    parser.add_argument("--input", type=Path, help="a finding of the C core, again")
     parser.add_argument("--once", action="store_true", help="only this input, in this process")
     parser.add_argument("--batch", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -193,24 +221,45 @@ def main() -> int:
     if options.batch:
         run_batch(options.target, seed)
         return 0
-    targets = [options.target] if options.target else list(TARGETS)
-    done = dict.fromkeys(targets, 0)
-    findings = 0
+    if options.input is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            return Native(Path(folder)).repeat(options.input)
     print(f"seed {seed}", flush=True)
-    over_at = time.monotonic() + options.seconds
-    while time.monotonic() < over_at or not all(done.values()):
-        target = min(targets, key=lambda each: done[each] / BATCH[each])
-        findings += not batch_passes(target, seed + done[target])
-        done[target] += BATCH[target]
+    with ThreadPoolExecutor() as beside:
+        core = beside.submit(fuzz_core, options.seconds, seed) if options.target in (None, "core") else None
+        targets = [each for each in TARGETS if options.target in (None, each)]
+        done, findings = fuzz_batches(targets, options.seconds, seed)
+        if core is not None:
+            done["core"], passed = core.result()
+            findings += not passed
     counts = ", ".join(f"{target} {count}" for target, count in done.items())
     print(f"inputs: {counts}; findings: {findings}")
     return 1 if findings else 0
 
 
+def fuzz_batches(targets: list[str], seconds: float, seed: int) -> tuple[dict[str, int], int]:
+    """All targets in turn, each of them once at least: how many inputs of each, and how many findings."""
+    done = dict.fromkeys(targets, 0)
+    findings = 0
+    over_at = time.monotonic() + seconds
+    while targets and (time.monotonic() < over_at or not all(done.values())):
+        target = min(targets, key=lambda each: done[each] / BATCH[each])
+        findings += not batch_passes(target, seed + done[target])
+        done[target] += BATCH[target]
+    return done, findings
+
+
+def fuzz_core(seconds: float, seed: int) -> tuple[int, bool]:
+    """The C core: how many inputs, and whether all is well."""
+    with tempfile.TemporaryDirectory() as folder:
+        count, report = Native(Path(folder)).run(max(1, round(seconds)), seed)
+    if report:
+        print(f"FOUND (core):\n{report[-6000:]}", flush=True)
+    return count, not report
+
+
 def batch_passes(target: str, first: int) -> bool:
     """Run a batch in a process; tell of it when it ends badly."""
-    import tempfile
-
     with tempfile.TemporaryFile() as where:
         command = [sys.executable, __file__, "--batch", "--target", target, "--seed", str(first)]
         try:

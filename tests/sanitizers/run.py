@@ -2,6 +2,7 @@
 
     python tests/sanitizers/run.py            the tests of the core, and some of workers and deaths
     python tests/sanitizers/run.py --full     all that do not look for leaked memory themselves
+    python tests/sanitizers/run.py --fuzz 60  no tests: the fuzzers of tests/fuzz, for so many seconds each
 
 Builds pypeln with the sanitizers into a folder of its own. The interpreter is not instrumented, so their
 library is loaded before it, and Python takes each object from malloc, where the sanitizer sees it. Leaks are
@@ -32,6 +33,7 @@ SHORT = [
     "tests/promises/test_15_trust.py",
 ]
 FULL = ["tests/core", "tests/transport", "tests/conformance", "tests/faults", "tests/promises", "tests/run"]
+FUZZED = ["payload", "arena", "report"]
 # What they judge is the memory of the process, most of which is the sanitizer's here.
 LEFT_OUT = ["tests/promises/test_08_no_leaks.py", "tests/promises/test_09_memory.py"]
 
@@ -48,6 +50,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--full", action="store_true", help="nearly the whole suite")
+    parser.add_argument("--fuzz", type=float, metavar="SECONDS", help="damaged payloads and memory instead")
     options = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="sanitized-")
     try:
@@ -72,6 +75,9 @@ def main() -> int:
             "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:handle_segv=0:detect_stack_use_after_return=0",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         }
+        if options.fuzz is not None:
+            fuzz = [sys.executable, "tests/fuzz/run.py", "--seconds", str(options.fuzz), "--target"]
+            return max(subprocess.run([*fuzz, each], cwd=ROOT, env=testing).returncode for each in FUZZED)
         tests = FULL if options.full else SHORT
         left_out = [f"--ignore={path}" for path in LEFT_OUT]
         run = [sys.executable, "-P", "-m", "pytest"] if sys.version_info >= (3, 11) else ["pytest"]

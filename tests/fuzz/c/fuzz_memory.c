@@ -8,6 +8,7 @@
  * byte beyond it.  Every answer of the core is used as far as it reaches: what a block or a slot is said
  * to have is read and written.  An endless loop is noticed by the driver's alarm.
  */
+#include <sanitizer/asan_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ typedef struct {
     pp_port in, out;
     pp_arena arena;
     pp_lease *lease;
+    pp_slot *writing, *reading; /* claimed, and not yet published or freed */
     pp_descriptor blocks[BLOCKS_KEPT]; /* what it has, or had, or what garbage says */
 } hand;
 
@@ -39,9 +41,11 @@ static pp_ring *ring;
 static uint64_t ring_nbytes;
 static pp_window *window;
 static pp_segment segment;
-static uint64_t meta_nbytes; /* of the segment: header, chunks, words */
+static uint64_t chunks_nbytes, words_nbytes; /* of the arena's header and chunk table; of its block words */
 static hand hands[WORKERS];
 static bool memory_is_short, is_damaged;
+/* Nothing is damaged by this input: whatever it does, no answer may be that something was. */
+static bool is_spared;
 
 /* Memory that is sound is never called anything else. */
 static int sound(int status) {
@@ -71,6 +75,16 @@ static void open_hand(unsigned which) {
     if (sound(pp_arena_open(&arena, &segment, (uint16_t)(which + 1))) == PP_OK) h->arena = arena;
 }
 
+static uint64_t *words_of_arena(void) { return (uint64_t *)(segment.base + hands[0].arena.words_offset); }
+
+/* The parts of an arena begin on boundaries: nobody has business in what lies between them. */
+static void guard_gaps(void) {
+    const pp_arena *arena = &hands[0].arena;
+    uint64_t words_end = arena->words_offset + words_nbytes;
+    ASAN_POISON_MEMORY_REGION(segment.base + chunks_nbytes, arena->words_offset - chunks_nbytes);
+    ASAN_POISON_MEMORY_REGION(segment.base + words_end, arena->payload_offset - words_end);
+}
+
 static void make_world(void) {
     static bool made;
     if (!made) {
@@ -80,14 +94,17 @@ static void make_world(void) {
         window = exactly(sizeof *window);
         segment.nbytes = pp_arena_segment_bytes(CHUNKS * PP_CHUNK_BYTES);
         segment.base = exactly(segment.nbytes);
+        memset(segment.base, 0, segment.nbytes);
         segment.fd = -1;
-        meta_nbytes = segment.nbytes - CHUNKS * PP_CHUNK_BYTES;
+        chunks_nbytes = sizeof(pp_arena_header) + CHUNKS * sizeof(pp_chunk);
+        words_nbytes = CHUNKS * PP_WORDS_MAX * sizeof(pp_a64);
         for (unsigned i = 0; i < WORKERS; i++) hands[i].lease = exactly(sizeof(pp_lease));
     }
     memory_is_short = is_damaged = false;
     memset((void *)ring, 0, ring_nbytes);
     memset((void *)window, 0, sizeof *window);
-    memset(segment.base, 0, meta_nbytes);
+    memset(segment.base, 0, chunks_nbytes);
+    if (hands[0].arena.words_offset != 0) memset(words_of_arena(), 0, words_nbytes);
     pp_ring_create(ring, CAPACITY, PRODUCERS, false);
     window->span = 3;
     MUST(pp_arena_create(&segment, CHUNKS * PP_CHUNK_BYTES) == PP_OK);
@@ -98,6 +115,7 @@ static void make_world(void) {
         hands[i].lease = lease;
         open_hand(i);
     }
+    guard_gaps();
 }
 
 /* ---- what is damaged ---- */
@@ -132,6 +150,7 @@ static uint64_t garbage(uint8_t which, uint64_t before) {
 }
 
 static void damage(void *memory, uint64_t nbytes, uint16_t where, uint8_t which) {
+    if (is_spared) return;
     uint64_t *word = (uint64_t *)memory + where % (nbytes / 8);
     *word = garbage(which, *word);
     is_damaged = true;
@@ -139,12 +158,10 @@ static void damage(void *memory, uint64_t nbytes, uint16_t where, uint8_t which)
 
 /* Where damage to an arena matters: its header, the chunks' words, the first words of each chunk. */
 static void damage_arena(uint16_t where, uint8_t which) {
-    uint64_t chunks_nbytes = sizeof(pp_arena_header) + CHUNKS * sizeof(pp_chunk);
     if (where & 1) {
         damage(segment.base, chunks_nbytes, where >> 1, which);
     } else {
-        uint64_t *words = (uint64_t *)(segment.base + hands[0].arena.words_offset);
-        words += (where >> 1) % CHUNKS * PP_WORDS_MAX;
+        uint64_t *words = words_of_arena() + (where >> 1) % CHUNKS * PP_WORDS_MAX;
         damage(words, (where & 8 ? PP_WORDS_MAX : 16) * 8, where >> 3, which);
     }
 }
@@ -155,7 +172,7 @@ static void damage_arena(uint16_t where, uint8_t which) {
 static void use_block(const hand *h, pp_descriptor block) {
     unsigned char *bytes = pp_arena_bytes(&h->arena, block);
     if (bytes == NULL) return;
-    MUST(bytes >= segment.base + meta_nbytes && block.nbytes <= CHUNKS * PP_CHUNK_BYTES);
+    MUST(bytes >= segment.base + h->arena.payload_offset && block.nbytes <= CHUNKS * PP_CHUNK_BYTES);
     if (block.nbytes == 0) return;
     bytes[0] = 1;
     bytes[block.nbytes - 1] = 2;
@@ -167,6 +184,7 @@ static void use_slot(const hand *h, const pp_slot *slot) {
 
 static void put(hand *h, uint8_t how, bool leased) {
     pp_slot *slot;
+    if (h->writing != NULL) return;
     if (sound(pp_push_claim(&h->out, &slot)) != PP_OK) return;
     MUST(slot >= h->out.slots && slot < h->out.slots + CAPACITY);
     if (how & 0x80) {
@@ -184,6 +202,7 @@ static void put(hand *h, uint8_t how, bool leased) {
 
 static void take(hand *h) {
     pp_slot *slot;
+    if (h->reading != NULL) return;
     if (sound(pp_pop_claim(&h->in, &slot)) != PP_OK) return;
     MUST(slot >= h->in.slots && slot < h->in.slots + CAPACITY);
     use_slot(h, slot);
@@ -191,7 +210,25 @@ static void take(hand *h) {
     pp_pop_free(&h->in, slot);
 }
 
+/* Begin, and be overtaken by others or by death. */
+static void begin_or_finish(hand *h, uint8_t which) {
+    if (which & 1 && h->writing == NULL) {
+        if (sound(pp_push_claim(&h->out, &h->writing)) != PP_OK) h->writing = NULL;
+    } else if (which & 1) {
+        h->writing->head = (pp_head){.depth = 1, .kind = PP_INLINE, .nbytes = 8};
+        pp_push_publish(&h->out, h->writing, NULL, 0);
+        h->writing = NULL;
+    } else if (h->reading == NULL) {
+        if (sound(pp_pop_claim(&h->in, &h->reading)) != PP_OK) h->reading = NULL;
+    } else {
+        use_slot(h, h->reading);
+        pp_pop_free(&h->in, h->reading);
+        h->reading = NULL;
+    }
+}
+
 static void work(hand *h, uint8_t how) {
+    if (h->reading != NULL) return;
     if (sound(pp_pop_lease(&h->in, h->lease)) != PP_OK) return;
     use_slot(h, &h->lease->element);
     put(h, how, true);
@@ -210,15 +247,15 @@ static void allocate(hand *h, uint8_t which, uint8_t how) {
         use_block(h, *block);
 }
 
-static void use_kept(hand *h, uint8_t which, uint8_t how) {
+static void use_kept(hand *h, uint8_t which, uint8_t how, uint8_t value) {
     pp_descriptor *block = &h->blocks[which % BLOCKS_KEPT];
     switch (how % 6) {
         case 0: pp_arena_release(&h->arena, *block); break;
         case 1: pp_arena_retain(&h->arena, *block); break;
         case 2: pp_arena_publish(&h->arena, *block, how); break;
-        case 3: block->offset = garbage(how, block->offset); break;
-        case 4: block->nbytes = garbage(how, block->nbytes); break;
-        default: block->offset += PP_BLOCK_MIN * how; break;
+        case 3: block->offset = garbage(value, block->offset); break;
+        case 4: block->nbytes = garbage(value, block->nbytes); break;
+        default: block->offset += PP_BLOCK_MIN * value; break;
     }
     use_block(h, *block);
 }
@@ -233,6 +270,7 @@ static void bury(unsigned which) {
     pp_ring_mend(ring, h->lease, which + 1);
     sound(pp_lease_settle(h->lease));
     pp_arena_repair(&h->arena, (uint16_t)(which + 1));
+    h->writing = h->reading = NULL;
     open_hand(which);
 }
 
@@ -267,6 +305,7 @@ static void end(hand *h, uint8_t which, uint8_t how) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     make_world();
+    is_spared = size > 0 && (data[0] & 0x30) == 0x30;
     for (; size >= 4; data += 4, size -= 4) {
         hand *h = &hands[data[0] >> 7];
         uint16_t where = (uint16_t)(data[1] << 8 | data[2]);
@@ -279,7 +318,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             case 4: work(h, data[1]); break;
             case 5:
             case 6: allocate(h, data[1], data[2]); break;
-            case 7: use_kept(h, data[1], data[2]); break;
+            case 7: use_kept(h, data[1], data[2], data[3]); break;
             case 8: bury(data[0] >> 7); break;
             case 9: look(h, data[1], data[2]); break;
             case 10: end(h, data[1], data[2]); break;
@@ -287,7 +326,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             case 12: damage((void *)h->lease, sizeof(pp_lease), where, data[3]); break;
             case 13: damage((void *)window, sizeof(pp_window), where, data[3]); break;
             case 14: damage_arena(where, data[3]); break;
-            default: open_hand(data[0] >> 7); break;
+            default: begin_or_finish(h, data[1]); break;
         }
     }
     return 0;
