@@ -32,7 +32,8 @@ class WorkerProcess:
         self.late_since_ns = 0  # started_ns of the element that it was killed for
         self.started_at = 0.0
         self.fruitless = 0  # processes in a row, until now, that died before or after their work
-        self.lost: tuple[int, ...] | None = None  # the element that was handed on last as one that kills
+        # The element handed on last as one that kills, by how many had ended in this place before it.
+        self.lost_after: int | None = None
         self.due_at: float | None = None  # when the next one is to be started
 
     def start(self, context: Any) -> None:

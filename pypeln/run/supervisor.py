@@ -255,12 +255,14 @@ class Supervisor:
             ledger.note_try(job.number, tries)
             if tries > policy.retries_after(Outcome.LOST):
                 fate = memory.LOST
-                # Whoever dies of handing the element on as the policy says would do so for ever.
-                if policy.answer(Outcome.LOST) == Answer.RAISE or index == worker.lost:
+                # Whoever dies of handing the element on as the policy says would do so for ever. Its index
+                # does not name it: where branches join, elements of the same source element share one.
+                answered = ledger.answered(job.number)
+                if policy.answer(Outcome.LOST) == Answer.RAISE or answered == worker.lost_after:
                     ledger.end_element(job.number, Outcome.LOST)
                     self._run.fail(death)
                     return
-                job.death, worker.lost = death, index
+                job.death, worker.lost_after = death, answered
         worker.fruitless = 0 if at_work else worker.fruitless + 1
         if worker.fruitless == FRUITLESS:
             add_note(

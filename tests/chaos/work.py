@@ -147,11 +147,9 @@ class Place:
     def note(self, key: Key) -> None:
         """An `each` has got it."""
         line = repr((key.ident, key.trace)) + "\n"
-        fd = os.open(self._path("got"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(fd, line.encode())  # at once: lines of several writers do not mix
-        finally:
-            os.close(fd)
+        # A file object, not a descriptor: Ctrl-C between two statements would leave that one open.
+        with open(self._path("got"), "ab", buffering=0) as file:
+            file.write(line.encode())  # at once: lines of several writers do not mix
 
     def _attempt(self, key: Key) -> int:
         """How often this was asked for an element before."""
@@ -159,8 +157,8 @@ class Place:
         name = "-".join(map(str, [*key.ident, "", *key.trace]))
         while True:
             try:
-                os.close(os.open(self._path(f"{name}.{number}"), os.O_CREAT | os.O_EXCL, 0o600))
-                return number
+                with open(self._path(f"{name}.{number}"), "x"):
+                    return number
             except FileExistsError:
                 number += 1
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import pypeln as pl
 from pypeln import Failure, WorkerDied, pr
 
 N = 12
@@ -152,6 +153,21 @@ def test_promise_04_two_elements_that_kill_one_after_the_other(fork: None, tmp_p
     stage = pr.map(deadly, range(N), on_worker_death="restart", retries=1, on_error="skip")
     assert list(pr.ordered(stage)) == [x for x in range(N) if x not in (3, 4, 9)]
     assert (stage.stats().lost, stage.stats().restarts) == (3, 6)
+
+
+def test_promise_04_deadly_elements_that_share_an_index(fork: None) -> None:
+    """Where branches join, the results of one source element have the same index, and are handed on each."""
+
+    def deadly(x: int) -> int:
+        os._exit(1)
+
+    def handler(error: Exception, x: int) -> int:
+        return -x
+
+    joined = pl.sync.concat([[3], [4]])
+    stage = pr.map(deadly, joined, on_worker_death="restart", retries=0, on_error=handler)
+    assert sorted(stage) == [-4, -3]
+    assert (stage.stats().lost, stage.stats().restarts) == (2, 2)
 
 
 def test_promise_04_a_failure_that_kills_whoever_hands_it_on_ends_the_run(fork: None) -> None:
