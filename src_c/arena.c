@@ -203,8 +203,7 @@ int pp_arena_allocate(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) {
 
 /* ---- blocks ---- */
 
-/* Where the block's word is; false when the descriptor cannot name a block. */
-static bool locate(const pp_arena *arena, pp_descriptor block, uint64_t *chunk, uint64_t *index) {
+bool pp_block_locate(const pp_arena *arena, pp_descriptor block, uint64_t *chunk, uint64_t *index) {
     uint64_t at = block.offset / PP_CHUNK_BYTES, within = block.offset % PP_CHUNK_BYTES;
     if (at >= arena->chunks) return false;
     uint64_t word = pp_load_acq(&pp_chunk_at(arena, at)->word);
@@ -222,13 +221,13 @@ static bool locate(const pp_arena *arena, pp_descriptor block, uint64_t *chunk, 
 
 void *pp_arena_bytes(const pp_arena *arena, pp_descriptor block) {
     uint64_t chunk, index;
-    if (!locate(arena, block, &chunk, &index)) return NULL;
+    if (!pp_block_locate(arena, block, &chunk, &index)) return NULL;
     return arena->segment->base + arena->payload_offset + block.offset;
 }
 
 int pp_arena_publish(pp_arena *arena, pp_descriptor block, uint32_t count) {
     uint64_t chunk, index;
-    if (!locate(arena, block, &chunk, &index) || count == 0 || count > PP_BLOCK_COUNT_MAX) return PP_CORRUPT;
+    if (!pp_block_locate(arena, block, &chunk, &index) || count == 0 || count > PP_BLOCK_COUNT_MAX) return PP_CORRUPT;
     pp_a64 *word = &pp_words_of(arena, chunk)[index];
     /* Relaxed: while it names us, only we write it. */
     if (pp_load_rlx(word) != PP_BLOCK_OWNED(arena->owner)) return PP_CORRUPT;
@@ -238,25 +237,25 @@ int pp_arena_publish(pp_arena *arena, pp_descriptor block, uint32_t count) {
 
 int pp_arena_retain(pp_arena *arena, pp_descriptor block) {
     uint64_t chunk, index;
-    if (!locate(arena, block, &chunk, &index)) return PP_CORRUPT;
+    if (!pp_block_locate(arena, block, &chunk, &index)) return PP_CORRUPT;
     pp_a64 *word = &pp_words_of(arena, chunk)[index];
     uint64_t seen = pp_load_acq(word);
     do {
-        if (seen == 0 || seen > PP_BLOCK_COUNT_MAX) return PP_CORRUPT;
-        if (seen == PP_BLOCK_COUNT_MAX) return PP_FULL;
+        if (PP_BLOCK_COUNT(seen) == 0) return PP_CORRUPT;
+        if (PP_BLOCK_COUNT(seen) == PP_BLOCK_COUNT_MAX) return PP_FULL;
     } while (!pp_cas64(word, &seen, seen + 1));
     return PP_OK;
 }
 
 int pp_arena_release(pp_arena *arena, pp_descriptor block) {
     uint64_t chunk, index;
-    if (!locate(arena, block, &chunk, &index)) return PP_CORRUPT;
+    if (!pp_block_locate(arena, block, &chunk, &index)) return PP_CORRUPT;
     pp_a64 *word = &pp_words_of(arena, chunk)[index];
     uint64_t seen = pp_load_acq(word), left;
     do {
         if (seen == PP_BLOCK_OWNED(arena->owner))
             left = 0;
-        else if (seen == 0 || seen > PP_BLOCK_COUNT_MAX)
+        else if (PP_BLOCK_COUNT(seen) == 0)
             return PP_CORRUPT;
         else
             left = seen - 1;

@@ -10,10 +10,11 @@
  *   release    subtract 1; the last one leaves zero, the block is free
  *   repair     words still owned by the dead (allocated, not yet published) go to zero
  *
- * Word: bits 0..15 count of slots and leases the block travels in, bits 16..31 owner (0: none).
+ * Word: bits 0..15 count of slots and leases the block travels in, bits 16..31 owner (0: none), bits
+ * 32..63 the processes that hold it, see holding.h.
  * Chunk words: 0 unused; class + 1 when cut; PP_CHUNK_LARGE | count for the first chunk of a large
- * block; PP_CHUNK_TAIL for those behind it; PP_CHUNK_CLAIMED | owner while a run is being claimed, so
- * that repair can give a half-claimed run back.
+ * block; PP_CHUNK_TAIL | the first for those behind it; PP_CHUNK_CLAIMED | owner while a run is being
+ * claimed, so that repair can give a half-claimed run back.
  *
  * Reuse matters because the first touch of a fresh page costs 10 to 30 times as much as copying into
  * a warm one: searching starts at the lowest blocks that were used before.  Pages are reserved
@@ -68,7 +69,8 @@ int pp_arena_publish(pp_arena *arena, pp_descriptor block, uint32_t count);
 /* One more slot or lease carries a travelling block. */
 int pp_arena_retain(pp_arena *arena, pp_descriptor block);
 
-/* One slot or lease less; or, when the block is still owned by arena->owner, give it back. */
+/* One slot or lease less; or, when the block is still owned by arena->owner, give it back. Who is the
+ * last, with nobody holding it, frees it. */
 int pp_arena_release(pp_arena *arena, pp_descriptor block);
 
 /* Free everything that `dead` had allocated or half-claimed and not published. Returns the number of

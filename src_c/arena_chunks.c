@@ -140,7 +140,7 @@ int pp_chunks_take_run(pp_arena *arena, uint64_t count, uint64_t *chunk) {
          * owns and whose tails show that it was not finished. */
         pp_store_rel(&pp_chunk_at(arena, first)->word, PP_CHUNK_LARGE | count);
         for (uint64_t i = first + 1; i < first + count; i++)
-            pp_store_rel(&pp_chunk_at(arena, i)->word, PP_CHUNK_TAIL);
+            pp_store_rel(&pp_chunk_at(arena, i)->word, PP_CHUNK_TAIL | first);
         *chunk = first;
         return PP_OK;
     }

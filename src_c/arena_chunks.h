@@ -10,21 +10,25 @@
 #ifndef PP_ARENA_CHUNKS_H
 #define PP_ARENA_CHUNKS_H
 
-#include "arena.h"
+#include "holding.h"
 
 #define PP_WORDS_MAX (PP_CHUNK_BYTES / PP_BLOCK_MIN)
 
 /* Chunk words.  A cut chunk has class + 1. */
 #define PP_CHUNK_UNUSED ((uint64_t)0)
 #define PP_CHUNK_LARGE ((uint64_t)1 << 32)   /* | number of chunks in the run */
-#define PP_CHUNK_TAIL ((uint64_t)2 << 32)    /* belongs to the LARGE chunk before it */
+#define PP_CHUNK_TAIL ((uint64_t)2 << 32)    /* | the LARGE chunk that it belongs to */
 #define PP_CHUNK_CLAIMED ((uint64_t)3 << 32) /* | owner: that owner is changing it */
 #define PP_CHUNK_STATE(word) ((word) & ~(uint64_t)0xffffffff)
 #define PP_CHUNK_VALUE(word) ((word) & 0xffffffff)
 
 /* Block words. */
 #define PP_BLOCK_COUNT_MAX 0xffff
+#define PP_BLOCK_COUNT(word) ((word) & PP_BLOCK_COUNT_MAX)
 #define PP_BLOCK_OWNED(owner) ((uint64_t)(owner) << 16)
+#define PP_BLOCK_OWNER(word) ((uint16_t)((word) >> 16))
+#define PP_BLOCK_HELD(holder) ((uint64_t)1 << (32 + (holder)))
+#define PP_BLOCK_HOLDERS(word) ((word) >> 32)
 
 typedef struct pp_chunk {
     pp_a64 word;
@@ -45,11 +49,15 @@ struct pp_arena_header {
     uint64_t payload_offset; /* of the chunks, from the segment's base: the arena's base */
     unsigned char pad[PP_FAR - 4 * 8];
     pp_a64 high_water; /* no chunk at or above this was ever claimed */
-    unsigned char pad2[PP_FAR - 8];
+    pp_a64 pressed;    /* 1: somebody found no room; who receives copies out instead of holding */
+    unsigned char pad2[PP_FAR - 16];
+    pp_a64 held[PP_HOLDERS]; /* bytes of blocks that each process holds; only it writes its own */
+    pp_a64 figures[PP_FIGURES];
 };
 
 _Static_assert(sizeof(pp_chunk) == 32, "two chunks share a line, none straddles one");
-_Static_assert(sizeof(pp_arena_header) == 2 * PP_FAR, "the high-water mark is alone on its line");
+_Static_assert(offsetof(pp_arena_header, held) == 2 * PP_FAR, "the marks are alone on their line");
+_Static_assert(sizeof(pp_arena_header) % PP_FAR == 0, "the table of chunks begins on a line of its own");
 _Static_assert((PP_BLOCK_MIN << PP_CLASSES) == PP_CHUNK_BYTES, "the largest class is half a chunk");
 
 static inline uint64_t pp_class_bytes(unsigned cls) { return PP_BLOCK_MIN << cls; }
@@ -84,6 +92,9 @@ int pp_chunks_take_run(pp_arena *arena, uint64_t count, uint64_t *chunk);
 
 /* Make chunks of which every block is free unused again: one of them, or all.  True when any was. */
 bool pp_chunks_reclaim(pp_arena *arena, bool all);
+
+/* Where a block's word is; false when the descriptor cannot name a block. */
+bool pp_block_locate(const pp_arena *arena, pp_descriptor block, uint64_t *chunk, uint64_t *index);
 
 /* A block has become free: let those who search its chunk find it.
  *

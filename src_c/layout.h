@@ -21,8 +21,8 @@
 /* The most dimensions an element_index may have: one for the source, one for each flat_map. */
 #define PP_MAX_DEPTH 16
 
-/* Where a slot's payload is.  It is the further dimensions of the index, 8 bytes each, and then the
- * encoded value. */
+/* Where a slot's payload is.  It is the further dimensions of the index, 8 bytes each, a pp_reference
+ * for each block that the value refers to, and then the encoded value. */
 enum pp_kind {
     PP_INLINE = 0, /* nbytes of it in the body */
     PP_BLOCK = 1,  /* in the arena; the body is a pp_descriptor */
@@ -34,7 +34,8 @@ enum pp_kind {
 
 /* Where an element came from.  index[0] is its position in the source. */
 typedef struct pp_head {
-    uint32_t nbytes;  /* payload bytes in the body (PP_INLINE) */
+    uint16_t nbytes;  /* payload bytes in the body (PP_INLINE) */
+    uint16_t refs;    /* blocks that the payload refers to, beside the one that it may lie in */
     uint8_t kind;     /* enum pp_kind, perhaps with PP_END */
     uint8_t depth;    /* dimensions of the index, 1..PP_MAX_DEPTH */
     uint16_t lane;    /* which path through a concat, for `ordered`; 0 without one */
@@ -46,6 +47,16 @@ typedef struct pp_descriptor {
     uint64_t offset; /* of the block, from the arena's base */
     uint64_t nbytes; /* of payload in it */
 } pp_descriptor;
+
+/* Names a block of any arena of the run from inside a payload. */
+typedef struct pp_reference {
+    uint64_t offset; /* of the block, from its arena's base */
+    uint32_t arena;  /* which one */
+    uint32_t flags;  /* PP_READ_ONLY */
+} pp_reference;
+
+/* Several receivers see the block: nobody may write to it any more. */
+#define PP_READ_ONLY 1u
 
 typedef struct pp_slot {
     pp_a64 word; /* sequence | owner | state, see ring.h */

@@ -48,3 +48,11 @@ int pp_lease_settle(pp_lease *lease) {
     pp_store_rel(&lease->taken, ended + has_element);
     return status;
 }
+
+bool pp_lease_undoes(const pp_lease *lease) {
+    uint64_t in = pp_load_acq(&lease->in);
+    if (in == 0) return true; /* it was releasing, and nobody else will */
+    /* It was releasing, and whoever takes its place will. */
+    if (pp_load_acq(&lease->decided) == in || lease->element.head.kind & PP_END) return false;
+    return pp_load_acq(&lease->out) >> PP_OUT_SHIFT != pp_load_acq(&lease->lending);
+}

@@ -68,7 +68,8 @@ typedef struct pp_lease {
     pp_a64 count;    /* what outcomes[outcome] becomes */
     pp_a64 sent_now; /* what `sent` becomes */
     pp_a64 restarts;
-    uint64_t unused[2];
+    pp_a64 lending; /* what `out` will have emitted when the blocks being lent are out */
+    uint64_t unused[1];
 } pp_lease;
 
 #define PP_OUT_SHIFT 44
@@ -87,6 +88,10 @@ uint64_t pp_lease_noted(const pp_lease *lease, const pp_a64 *word);
 void pp_lease_note(pp_lease *lease, pp_a64 *word, uint64_t value);
 /* Whether an element is in hand whose end is not decided. An END mark is one too. */
 bool pp_lease_undecided(const pp_lease *lease);
+/* After the worker is proven dead and its rings are settled: whether the marks that it left in blocks are to
+ * be undone (pp_arena_settle). It marks what it lends before it publishes the slot that refers to it, and what
+ * it releases before in = 0. */
+bool pp_lease_undoes(const pp_lease *lease);
 /* After the worker is proven dead, its rings settled and mended: finish the counting that it began.
  * PP_OK or PP_CORRUPT. */
 int pp_lease_settle(pp_lease *lease);

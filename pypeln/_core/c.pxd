@@ -6,8 +6,10 @@ cdef extern from "layout.h" nogil:
     enum: PP_BODY_BYTES, PP_MAX_DEPTH, PP_INLINE, PP_BLOCK, PP_OBJECT, PP_END
     enum: PP_OK, PP_EMPTY, PP_FULL, PP_CLOSED, PP_ABORTED, PP_TIMEOUT, PP_SIGNAL
     enum: PP_NOMEM, PP_TOOBIG, PP_CORRUPT, PP_OSERROR
+    enum: PP_READ_ONLY
     ctypedef struct pp_head:
-        uint32_t nbytes
+        uint16_t nbytes
+        uint16_t refs
         uint8_t kind
         uint8_t depth
         uint16_t lane
@@ -15,6 +17,10 @@ cdef extern from "layout.h" nogil:
     ctypedef struct pp_descriptor:
         uint64_t offset
         uint64_t nbytes
+    ctypedef struct pp_reference:
+        uint64_t offset
+        uint32_t arena
+        uint32_t flags
     ctypedef struct pp_object:
         void *value
         void *index
@@ -53,6 +59,7 @@ cdef extern from "park.h" nogil:
     void pp_spot_arm(pp_spot *spot) noexcept
     void pp_spot_notify(pp_spot *spot, int bell) noexcept
     void pp_spot_wake_all(pp_spot *spot, int bell) noexcept
+    void pp_nap(uint64_t ns) noexcept
     void pp_bell_ring(int bell) noexcept
 
 cdef extern from "lease.h" nogil:
@@ -77,11 +84,13 @@ cdef extern from "lease.h" nogil:
         pp_a64 retried
         pp_a64 puts
         pp_a64 restarts
+        pp_a64 lending
     void pp_lease_decide(pp_lease *lease, uint32_t outcome, uint64_t puts, uint64_t sent_now) noexcept
     int pp_lease_apply(pp_lease *lease) noexcept
     uint64_t pp_lease_noted(const pp_lease *lease, const pp_a64 *word) noexcept
     void pp_lease_note(pp_lease *lease, pp_a64 *word, uint64_t value) noexcept
     bint pp_lease_undecided(const pp_lease *lease) noexcept
+    bint pp_lease_undoes(const pp_lease *lease) noexcept
     int pp_lease_settle(pp_lease *lease) noexcept
 
 cdef extern from "ring.h" nogil:
@@ -143,7 +152,11 @@ cdef extern from "segment.h" nogil:
     void pp_segment_close(pp_segment *segment) noexcept
 
 cdef extern from "arena.h" nogil:
+    enum: PP_BLOCK_MIN
+    const uint64_t PP_CHUNK_BYTES
     ctypedef struct pp_arena:
+        uint64_t chunks
+        uint64_t payload_offset
         uint16_t owner
     uint64_t pp_arena_segment_bytes(uint64_t capacity) noexcept
     int pp_arena_create(pp_segment *segment, uint64_t capacity) noexcept
@@ -156,3 +169,25 @@ cdef extern from "arena.h" nogil:
     uint64_t pp_arena_repair(pp_arena *arena, uint16_t dead) noexcept
     void pp_arena_usage(const pp_arena *arena, uint64_t *capacity, uint64_t *blocks_in_use,
                         uint64_t *bytes_in_use, uint64_t *bytes_reserved) noexcept
+
+cdef extern from "holding.h" nogil:
+    ctypedef unsigned char pp_bool "bool"
+    enum: PP_HOLDERS
+    enum:
+        PP_COPIED_IN, PP_COPIED_HELD, PP_COPIED_BUSY, PP_LENT, PP_VIEWED, PP_COPIED_OUT, PP_BORN
+    int pp_block_at(const pp_arena *arena, uint64_t offset, uint64_t nbytes, pp_descriptor *block) noexcept
+    int pp_block_hold(const pp_arena *arena, pp_descriptor block, unsigned int holder) noexcept
+    int pp_block_drop(const pp_arena *arena, pp_descriptor block,
+                      unsigned int holder, pp_bool *freed) noexcept
+    int pp_block_lend(const pp_arena *arena, pp_descriptor block,
+                      unsigned int holder, uint16_t lender) noexcept
+    int pp_block_lent(const pp_arena *arena, pp_descriptor block, uint16_t lender) noexcept
+    int pp_block_return(const pp_arena *arena, pp_descriptor block,
+                        uint16_t lender, pp_bool *freed) noexcept
+    int pp_block_leave(const pp_arena *arena, pp_descriptor block, uint16_t leaver) noexcept
+    bint pp_arena_may_hold(pp_arena *arena, unsigned int holder, uint64_t nbytes, uint64_t limit) noexcept
+    void pp_arena_unhold(pp_arena *arena, unsigned int holder, uint64_t nbytes) noexcept
+    void pp_arena_press(pp_arena *arena, bint pressed) noexcept
+    void pp_arena_note(pp_arena *arena, int figure, uint64_t nbytes) noexcept
+    void pp_arena_figure(const pp_arena *arena, int figure, uint64_t *count, uint64_t *nbytes) noexcept
+    void pp_arena_settle(pp_arena *arena, uint16_t dead, int holder, bint undo) noexcept

@@ -1,5 +1,36 @@
 """One payload -> one Python value."""
+from cpython.object cimport PyObject, PyTypeObject
+from libc.stdint cimport uint64_t
+
+from pypeln._core.arena cimport Arena, Arenas
+from pypeln._core.c cimport pp_reference
+
+
+cdef class Opening:
+    """Where a payload lies, so that what is large in it can be looked at where it is."""
+    cdef Arenas arenas           # None: everything is copied
+    cdef Arena arena             # that the payload lies in; None when it is in no block
+    cdef uint64_t offset         # of the encoded value there
+    cdef const pp_reference *refs
+    cdef uint64_t nrefs
+    cdef Arena found             # of the reference read last
+    cdef bint copies             # views could be written to by somebody who may see the element again
+
 
 # Raises CorruptElement on anything that no Encoder writes, and never reads outside the nbytes. Pickle
 # streams are trusted: what unpickling raises comes through unchanged.
-cdef object decode_payload(const unsigned char* data, size_t nbytes)
+cdef object decode_payload(const unsigned char* data, size_t nbytes, Opening opening)
+
+
+# What `arrays` does, for a decoder and an encoder that must not import numpy: that module fills it in.
+cdef struct ArrayCalls:
+    PyTypeObject *type           # numpy.ndarray; NULL as long as `arrays` is not imported
+    Py_ssize_t (*describe)(PyObject *array, unsigned char *room, Py_ssize_t nbytes_room) except? -2
+    object (*rebuild)(const unsigned char *description, size_t nbytes, size_t *used, object base, char *data,
+                      size_t data_nbytes, bint writeable)
+    int (*extent)(PyObject *array, char **low, size_t *nbytes) except -1
+    bint (*writeable)(PyObject *array) noexcept
+    PyObject *(*base)(PyObject *array) noexcept
+    PyObject *(*compact)(PyObject *array) except NULL
+
+cdef ArrayCalls array_calls

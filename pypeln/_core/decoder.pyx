@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 # cython: freethreading_compatible=True
 """Decodes payloads (payload.pxd has the layout). Believes nothing that it reads but pickle streams."""
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.buffer cimport PyBUF_READ
+from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_FromDouble
 from cpython.list cimport PyList_New, PyList_SET_ITEM
@@ -14,8 +15,13 @@ from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from pypeln._core.arena cimport Arena
+from pypeln._core.c cimport (
+    PP_COPIED_OUT, PP_OK, PP_READ_ONLY, pp_arena_note, pp_block_at, pp_descriptor, pp_reference,
+)
 from pypeln._core.payload cimport *
 
+from importlib import import_module
 from pickle import loads as pickle_loads
 
 
@@ -40,7 +46,7 @@ cdef extern from "Python.h":
 cdef enum:
     KEY_MAX = 32  # longest dict key that is cached
     KEY_CACHE_BITS = 9
-    VIEW_MIN = 4096  # a shorter pickle stream is copied faster than a view of it is made
+    VIEW_MIN = 4096  # a shorter stream or buffer is copied faster than a view of it is made
 
 
 class CorruptElement(ValueError):
@@ -63,6 +69,14 @@ cdef struct Cursor:
     const unsigned char* end
     uint64_t pieces    # where the first piece begins; 0 before there is one
     uint64_t reached   # where the last one ended
+    PyObject* opening  # an Opening
+
+
+cdef class Opening:
+    pass
+
+
+cdef Opening NOWHERE = Opening()
 
 
 cdef inline void copy(void* destination, const void* source, size_t nbytes) noexcept:
@@ -73,8 +87,8 @@ cdef inline void copy(void* destination, const void* source, size_t nbytes) noex
             memcpy(destination, source, nbytes)
 
 
-cdef object decode_payload(const unsigned char* data, size_t nbytes):
-    cdef Cursor cursor = Cursor(data, data, data + nbytes, 0, 0)
+cdef object decode_payload(const unsigned char* data, size_t nbytes, Opening opening):
+    cdef Cursor cursor = Cursor(data, data, data + nbytes, 0, 0, <PyObject*>opening)
     if nbytes and data[0] == T_PICKLE:
         cursor.at += 1
         return unpickle(&cursor)
@@ -137,8 +151,86 @@ cdef object decode_value(Cursor* cursor, int depth):
         if tag & ~<unsigned char>T_PIECE == T_BYTES:
             return copied_bytes(source, size)
         return decode_str(cursor, 1 << ((tag & ~<unsigned char>T_PIECE) - T_STR1), source, size)
+    if tag == T_ARRAY:
+        return decode_array(cursor)
     cursor.at -= 1
     corrupt(cursor, f"no value begins with 0x{tag:02x}")
+
+
+cdef object decode_array(Cursor* cursor):
+    cdef char* data = NULL
+    cdef size_t nbytes = 0, used = 0
+    cdef bint read_only = False
+    base = region(cursor, &data, &nbytes, &read_only)
+    if array_calls.type == NULL:
+        # It brings numpy, which processes without arrays do without.
+        import_module("pypeln._core.arrays")
+    value = array_calls.rebuild(
+        cursor.at, cursor.end - cursor.at, &used, base, data, nbytes, not read_only)
+    cursor.at += used
+    return value
+
+
+cdef object region(Cursor* cursor, char** data, size_t* nbytes, bint* read_only):
+    """A buffer: the object that keeps its memory alive, a view or a copy."""
+    cdef unsigned char where = take(cursor, 1)[0]
+    cdef const unsigned char* source
+    cdef Opening opening = <Opening>cursor.opening
+    cdef Arena arena = opening.arena
+    cdef uint64_t offset = 0
+    cdef bint viewable = opening.arenas is not None and not opening.copies
+    read_only[0] = where & REGION_READ_ONLY
+    where &= ~<unsigned char>REGION_READ_ONLY
+    if where == REGION_INLINE:
+        nbytes[0] = take_size(cursor)
+        source = take(cursor, nbytes[0])
+        arena = None
+    elif where == REGION_PIECE:
+        source = take_piece(cursor, nbytes)
+        offset = opening.offset + (source - cursor.start)
+    elif where == REGION_REFERENCE:
+        source = referred(cursor, opening, &offset, nbytes, read_only)
+        arena = opening.found
+    else:
+        corrupt(cursor, f"no buffer is at 0x{where:02x}")
+    if arena is not None and opening.arenas is not None and nbytes[0] >= VIEW_MIN:
+        if viewable:
+            view = arena.view(offset, nbytes[0], read_only[0])
+            if view is not None:
+                data[0] = <char*>source
+                return view
+        else:
+            pp_arena_note(&arena.handle, PP_COPIED_OUT, nbytes[0])
+    if read_only[0] and where != REGION_REFERENCE:
+        buffer = copied_bytes(source, nbytes[0])
+        data[0] = PyBytes_AS_STRING(buffer)
+    else:
+        buffer = PyByteArray_FromStringAndSize(NULL, nbytes[0])
+        data[0] = PyByteArray_AS_STRING(buffer)
+        copy(data[0], source, nbytes[0])
+    return buffer
+
+
+cdef const unsigned char* referred(
+    Cursor* cursor, Opening opening, uint64_t* offset, size_t* nbytes, bint* read_only
+) except NULL:
+    """Where a region lies that is in another block."""
+    cdef size_t number = take_size(cursor)
+    cdef size_t within = take_size(cursor)
+    cdef pp_descriptor block
+    nbytes[0] = take_size(cursor)
+    if number >= opening.nrefs or opening.arenas is None:
+        corrupt(cursor, f"there is no reference {number}")
+    cdef pp_reference ref = opening.refs[number]
+    if ref.flags & PP_READ_ONLY:
+        read_only[0] = True
+    cdef Arena arena = opening.arenas.get(ref.arena)
+    opening.found = arena
+    offset[0] = ref.offset + within
+    if (pp_block_at(&arena.handle, ref.offset, 0, &block) != PP_OK or block.offset != ref.offset
+            or within > block.nbytes or nbytes[0] > block.nbytes - within):
+        corrupt(cursor, f"{nbytes[0]} bytes at {within} are not in the block that is referred to")
+    return <const unsigned char*>arena.address(offset[0])
 
 
 cdef tuple decode_tuple(Cursor* cursor, int depth):
@@ -271,18 +363,14 @@ cdef object copied_bytes(const unsigned char* source, size_t nbytes):
 
 
 cdef object unpickle(Cursor* cursor):
-    cdef size_t _i, size, count = take_count(cursor, TABLE_ENTRY)
+    cdef size_t _i, size, count = take_count(cursor, REGION_MIN)
     cdef const unsigned char* source
+    cdef char* data = NULL
     cdef unsigned char tag
+    cdef bint read_only = False
     cdef list buffers = []
     for _i in range(count):
-        source = take_piece(cursor, &size)
-        if take(cursor, 1)[0]:
-            buffer = copied_bytes(source, size)
-        else:
-            buffer = PyByteArray_FromStringAndSize(NULL, size)
-            copy(PyByteArray_AS_STRING(buffer), source, size)
-        buffers.append(buffer)
+        buffers.append(region(cursor, &data, &size, &read_only))
     tag = take(cursor, 1)[0]
     if tag & ~<unsigned char>T_PIECE != T_BYTES:
         corrupt(cursor, "a pickle stream should begin here")
@@ -386,4 +474,5 @@ def decode(bytes payload not None):
         >>> decode(encode({"a": 1.5}))
         {'a': 1.5}
     """
-    return decode_payload(<const unsigned char*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+    return decode_payload(
+        <const unsigned char*>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), NOWHERE)

@@ -1,6 +1,9 @@
 """One Python value -> one payload."""
 from cpython.object cimport PyObject
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint16_t, uint64_t
+
+from pypeln._core.arena cimport Arena, Arenas
+from pypeln._core.c cimport pp_reference
 
 
 cdef struct Piece:               # bytes that are copied straight from their owner into the payload
@@ -13,7 +16,8 @@ cdef struct Piece:               # bytes that are copied straight from their own
 cdef class Encoder:
     """Encodes values, one after the other. One per port; belongs to one thread.
 
-    encode(value), then write_to(destination of `total` bytes), then clear() if total != nbytes.
+    encode(value), then write_to(destination of `total` bytes), then clear() if total != nbytes. With
+    references: then sent(), or clear(), which takes them back.
     What encode raises is what pickle raised, or MemoryError; the encoder is usable again afterwards.
     """
     cdef unsigned char* data     # the head: all of the payload but its pieces
@@ -27,6 +31,18 @@ cdef class Encoder:
     cdef size_t repeated         # bytes written more than once as far as reference counts can tell
     cdef PyObject* seen[16]      # mutable containers that may be met again; compared, never followed
     cdef int nseen
+    # What lies in the run's shared memory already, and may be passed on as it is:
+    cdef Arenas arenas           # None: everything is copied
+    cdef Arena home              # where the payload will lie; has the figures
+    cdef uint16_t lender         # in whose name blocks are lent
+    cdef bint shared             # several receivers will see what is lent
+    cdef int known               # references to the value that its sender will drop; 0: some may stay
+    cdef PyObject* root          # the value being encoded
+    cdef bint owned              # nobody else has the containers around what is being encoded
+    cdef pp_reference* refs
+    cdef size_t nrefs
+    cdef size_t ref_capacity
+    cdef size_t lent             # bytes that are referred to
 
     cdef int encode(self, object value) except -1
     # Lays out `total` bytes. Releases the GIL while it copies when they are many.
@@ -35,6 +51,10 @@ cdef class Encoder:
     cdef void write_to_nogil(self, unsigned char* destination) noexcept nogil
     # Drops the held owners (an exported bytearray cannot be resized until then) and shrinks a huge head.
     cdef void clear(self)
+    # The payload has been laid out; its references are still to be sent.
+    cdef void written(self)
+    # The element has been published: what it refers to is on its way.
+    cdef int sent(self) except -1
 
     cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1
@@ -43,12 +63,23 @@ cdef class Encoder:
     cdef int _int(self, PyObject* value) except -1
     cdef int _str(self, PyObject* value, bint single) except -1
     cdef int _octets(self, PyObject* owner, int tag, const void* source, size_t nbytes, bint single) except -1
+    cdef int _array(self, PyObject* value, int depth, bint single) except -1
+    cdef int _region(self, int where, bint read_only) except -1
+    cdef bint _refer(
+        self, PyObject* owner, const void* source, size_t nbytes, bint read_only, bint owned
+    ) except -1
+    cdef bint _is_given_away(self, PyObject* owner, bint read_only, bint owned, bint* for_all) except -1
+    cdef int _number_of(self, Arena arena, const void* source, size_t nbytes, bint read_only) except -2
+    cdef int _take_back(self) except -1
     cdef int _pickle(self, object value) except -1
     cdef int _size(self, int tag, size_t size) except -1
+    cdef int _number(self, size_t number) except -1
     cdef int _piece(self, object owner, const void* source, size_t nbytes) except -1
     cdef bint _may_be_met_again(self, PyObject* container) noexcept
     cdef bint _repeats_too_much(self, size_t nbytes) noexcept
     cdef unsigned char* _room(self, size_t nbytes) except NULL
     cdef int _grow(self, size_t nbytes) except -1
     cdef void _forget(self)
+    cdef void _drop_pieces(self)
+    cdef void _shrink(self)
     cdef void _place_pieces(self) noexcept

@@ -13,12 +13,23 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport int8_t, int16_t, int32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from pypeln._core.arena cimport Arena, BlockView
+from pypeln._core.c cimport (
+    PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_FULL, PP_LENT, PP_OK, PP_READ_ONLY, pp_arena_note,
+    pp_block_at, pp_block_lend, pp_block_lent, pp_block_return, pp_bool, pp_descriptor, pp_reference,
+)
+from pypeln._core.decoder cimport array_calls
 from pypeln._core.payload cimport *
 
+from importlib import import_module
 from pickle import dumps as pickle_dumps
+from sys import modules
+
+from pypeln._core.memory import CorruptMemory
 
 
 # Declared here for PyObject *: Cython's own declarations take `object`, which would count references
@@ -59,6 +70,7 @@ cdef extern from "Python.h":
     Py_ssize_t PyList_GET_SIZE(PyObject* value)
     PyObject* PyList_GET_ITEM(PyObject* value, Py_ssize_t i)
     Py_ssize_t PyDict_Size(PyObject* value)
+    PyObject* PyMemoryView_GET_BASE(PyObject* view)
     bint PyDict_Next(PyObject* value, Py_ssize_t* position, PyObject** key, PyObject** item)
 
 
@@ -78,6 +90,8 @@ cdef enum:
 
     HEAD_FIRST = 256
     HEAD_KEPT = 1048576  # clear() frees a larger head
+
+    REFS_MAX = 65535  # as many as a slot's head can count
 
 
 cdef inline void put(unsigned char* room, unsigned char tag, const void* number, size_t nbytes) noexcept:
@@ -108,6 +122,7 @@ cdef class Encoder:
     def __dealloc__(self):
         PyMem_RawFree(self.data)
         PyMem_RawFree(self.pieces)
+        PyMem_RawFree(self.refs)
 
     def to_bytes(self, value):
         """Encode a value and return its payload.
@@ -135,10 +150,18 @@ cdef class Encoder:
     cdef int encode(self, object value) except -1:
         cdef int found
         self._forget()
+        self.root = <PyObject*>value
+        self.owned = self.known != 0 and Py_REFCNT(<PyObject*>value) == self.known
         found = self._native(<PyObject*>value, 0, True, True)
+        if found != NATIVE and array_calls.type == NULL and "numpy" in modules:
+            # There may be arrays from now on.
+            import_module("pypeln._core.arrays")
+            self._forget()
+            found = self._native(<PyObject*>value, 0, True, True)
         if found != NATIVE:
             self._forget()
             self._pickle(value)
+        self.root = NULL
         if self.npieces:
             self._place_pieces()
         else:
@@ -165,6 +188,13 @@ cdef class Encoder:
 
     cdef void clear(self):
         self._forget()
+        self._shrink()
+
+    cdef void written(self):
+        self._drop_pieces()
+        self._shrink()
+
+    cdef void _shrink(self):
         if self.capacity > HEAD_KEPT:
             PyMem_RawFree(self.data)
             self.data = NULL
@@ -178,6 +208,8 @@ cdef class Encoder:
         cdef PyTypeObject* kind = Py_TYPE(value)
         cdef double real
         cdef unsigned char* room
+        cdef bint owned
+        cdef int found
         if kind == &PyLong_Type:
             return self._int(value)
         if kind == &PyUnicode_Type:
@@ -195,18 +227,25 @@ cdef class Encoder:
             return NATIVE
         if kind == &PyBytes_Type:
             return self._octets(value, T_BYTES, Bytes_AS_STRING(value), Bytes_GET_SIZE(value), single)
+        if kind == array_calls.type:
+            return self._array(value, depth, single)
         if depth == MAX_DEPTH:
             return NOT_NATIVE
+        if kind != &PyTuple_Type and kind != &PyDict_Type and kind != &PyList_Type:
+            return NOT_NATIVE
+        # The outermost container has callers' references as well, so its count says nothing.
+        if kind != &PyTuple_Type and not (single and once and depth > 0) and self._may_be_met_again(value):
+            return NOT_NATIVE
+        owned = self.owned
+        self.owned = owned and (single or depth == 0)
         if kind == &PyTuple_Type:
-            return self._tuple(value, depth, single, once)
-        if kind == &PyDict_Type or kind == &PyList_Type:
-            # The outermost container has callers' references as well, so its count says nothing.
-            if not (single and once and depth > 0) and self._may_be_met_again(value):
-                return NOT_NATIVE
-            if kind == &PyDict_Type:
-                return self._dict(<dict>value, depth)
-            return self._list(<list>value, depth)
-        return NOT_NATIVE
+            found = self._tuple(value, depth, single, once)
+        elif kind == &PyDict_Type:
+            found = self._dict(<dict>value, depth)
+        else:
+            found = self._list(<list>value, depth)
+        self.owned = owned
+        return found
 
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1:
         cdef Py_ssize_t i, size = PyTuple_GET_SIZE(value)
@@ -321,6 +360,140 @@ cdef class Encoder:
             self._piece(<object>owner, source, nbytes)
         return NATIVE
 
+    # ---- buffers: referred to where they are, or copied
+
+    cdef int _array(self, PyObject* value, int depth, bint single) except -1:
+        cdef char* low = NULL
+        cdef size_t nbytes = 0
+        cdef Py_ssize_t written
+        cdef bint read_only = not array_calls.writeable(value)
+        cdef object array = <object>value
+        if depth > 0 and not single and self._may_be_met_again(value):
+            return NOT_NATIVE
+        self._room(1)[0] = T_ARRAY
+        self.nbytes += 1
+        array_calls.extent(value, &low, &nbytes)
+        if nbytes < PIECE_MIN or not self._refer(
+                value, low, nbytes, read_only, self.owned and (single or depth == 0)):
+            array = <object>array_calls.compact(value)
+            Py_DECREF(array)  # the pointer was a reference of its own
+            array_calls.extent(<PyObject*>array, &low, &nbytes)
+            if nbytes < PIECE_MIN:
+                self._region(REGION_INLINE, read_only)
+                self._number(nbytes)
+                memcpy(self._room(nbytes), low, nbytes)
+                self.nbytes += nbytes
+            else:
+                self._region(REGION_PIECE, read_only)
+                self._piece(array, low, nbytes)
+        written = array_calls.describe(<PyObject*>array, self._room(DESCRIPTION_MAX), DESCRIPTION_MAX)
+        if written < 0:
+            return NOT_NATIVE
+        self.nbytes += written
+        return NATIVE
+
+    cdef int _region(self, int where, bint read_only) except -1:
+        self._room(1)[0] = <unsigned char>(where | (REGION_READ_ONLY if read_only else 0))
+        self.nbytes += 1
+        return 0
+
+    cdef bint _refer(
+        self, PyObject* owner, const void* source, size_t nbytes, bint read_only, bint owned
+    ) except -1:
+        """Write the region of a buffer that lies in an arena and may be passed on; False when it may not."""
+        cdef Arena arena = None if self.arenas is None else self.arenas.find(source)
+        cdef bint for_all = False
+        cdef int number
+        if arena is not None:
+            if not self._is_given_away(owner, read_only, owned, &for_all):
+                pp_arena_note(&self.home.handle, PP_COPIED_HELD, nbytes)
+                return False
+            number = self._number_of(arena, source, nbytes, for_all or self.shared)
+            if number >= 0:
+                self._region(REGION_REFERENCE, read_only)
+                self._number(number)
+                self._number(arena.offset_of(source) - self.refs[number].offset)
+                self._number(nbytes)
+                self.lent += nbytes
+                pp_arena_note(&self.home.handle, PP_LENT, nbytes)
+                return True
+        if self.home is not None:
+            pp_arena_note(&self.home.handle, PP_COPIED_IN if arena is None else PP_COPIED_BUSY, nbytes)
+        return False
+
+    cdef bint _is_given_away(
+        self, PyObject* owner, bint read_only, bint owned, bint* for_all
+    ) except -1:
+        """Whether nobody here can write to a buffer once its element is sent. for_all: nor anywhere else."""
+        cdef PyObject* under = owner
+        # Each on the way down from the array to the memory must have nobody else above it.
+        while under != NULL and (read_only or owned):
+            if under != owner and Py_REFCNT(under) != 1:
+                owned = False
+            if Py_TYPE(under) == array_calls.type:
+                under = array_calls.base(under)
+            elif type(<object>under) is BlockView:
+                for_all[0] = (<BlockView>under).read_only
+                return owned or for_all[0]
+            else:
+                return False
+        return owned
+
+    cdef int _number_of(self, Arena arena, const void* source, size_t nbytes, bint read_only) except -2:
+        """The number of the reference to a buffer's block, lent now if it is new; -1 when it cannot be."""
+        cdef pp_descriptor block
+        cdef size_t i, capacity
+        cdef int rc
+        cdef void* refs
+        if pp_block_at(&arena.handle, arena.offset_of(source), nbytes, &block) != PP_OK:
+            raise CorruptMemory("a buffer that lies in no block of its arena")
+        for i in range(self.nrefs):
+            if self.refs[i].arena == arena.id and self.refs[i].offset == block.offset:
+                return i
+        if self.nrefs == REFS_MAX:
+            return -1
+        if self.nrefs == self.ref_capacity:
+            capacity = max(<size_t>4, 2 * self.ref_capacity)
+            refs = PyMem_RawRealloc(self.refs, capacity * sizeof(pp_reference))
+            if refs == NULL:
+                raise MemoryError(f"no memory to encode an element with more than {self.nrefs} references")
+            self.refs = <pp_reference*>refs
+            self.ref_capacity = capacity
+        rc = pp_block_lend(&arena.handle, block, arena.place, self.lender)
+        if rc == PP_FULL:
+            return -1
+        if rc != PP_OK:
+            raise CorruptMemory("a block was lent that this process does not hold")
+        self.refs[self.nrefs] = pp_reference(block.offset, arena.id, PP_READ_ONLY if read_only else 0)
+        self.nrefs += 1
+        return self.nrefs - 1
+
+    cdef int sent(self) except -1:
+        cdef size_t i
+        cdef pp_descriptor block
+        cdef Arena arena
+        for i in range(self.nrefs):
+            arena = self.arenas.get(self.refs[i].arena)
+            block = pp_descriptor(self.refs[i].offset, 0)
+            if pp_block_lent(&arena.handle, block, self.lender) != PP_OK:
+                raise CorruptMemory("a block that was lent has another lender")
+        self.nrefs = 0
+        return 0
+
+    cdef int _take_back(self) except -1:
+        cdef pp_bool freed = False
+        cdef pp_descriptor block
+        cdef Arena arena
+        while self.nrefs:
+            self.nrefs -= 1
+            arena = self.arenas.get(self.refs[self.nrefs].arena)
+            block = pp_descriptor(self.refs[self.nrefs].offset, 0)
+            if pp_block_return(&arena.handle, block, self.lender, &freed) != PP_OK:
+                raise CorruptMemory("a block that was lent has another lender")
+            if freed:
+                arena.notify()
+        return 0
+
     # ---- everything else
 
     cdef int _pickle(self, object value) except -1:
@@ -334,9 +507,11 @@ cdef class Encoder:
         if sink.views is not None:
             for view in sink.views:
                 buffer = PyMemoryView_GET_BUFFER(view)
-                self._piece(view, buffer.buf, buffer.len)
-                self._room(1)[0] = buffer.readonly != 0
-                self.nbytes += 1
+                if not self._refer(
+                        PyMemoryView_GET_BASE(<PyObject*>view), buffer.buf, buffer.len, buffer.readonly,
+                        False):
+                    self._region(REGION_PIECE, buffer.readonly)
+                    self._piece(view, buffer.buf, buffer.len)
         self._octets(<PyObject*>stream, T_BYTES, PyBytes_AS_STRING(stream), PyBytes_GET_SIZE(stream), True)
         return 0
 
@@ -344,13 +519,18 @@ cdef class Encoder:
 
     cdef int _size(self, int tag, size_t size) except -1:
         cdef unsigned char* room = self._room(11)
-        cdef unsigned char* end = room + 1
         room[0] = <unsigned char>tag
-        while size >= 0x80:
-            end[0] = <unsigned char>(size | 0x80)
+        self.nbytes += 1
+        return self._number(size)
+
+    cdef int _number(self, size_t number) except -1:
+        cdef unsigned char* room = self._room(10)
+        cdef unsigned char* end = room
+        while number >= 0x80:
+            end[0] = <unsigned char>(number | 0x80)
             end += 1
-            size >>= 7
-        end[0] = <unsigned char>size
+            number >>= 7
+        end[0] = <unsigned char>number
         self.nbytes += end + 1 - room
         return 0
 
@@ -415,9 +595,14 @@ cdef class Encoder:
         return 0
 
     cdef inline void _forget(self):
-        self.nbytes = self.total = 0
+        if self.nrefs:
+            self._take_back()
+        self.nbytes = self.total = self.lent = 0
         self.nseen = 0
         self.repeated = 0
+        self._drop_pieces()
+
+    cdef inline void _drop_pieces(self):
         if self.npieces:
             self.npieces = 0
             # Dropping an owner may run code that uses this encoder: it must find it empty.

@@ -90,6 +90,7 @@ def feed(
             else:
                 head.depth = 1
                 head.index0 = position
+            outlets.known = 1  # this one; what else the source has shows in the count
             outlets.send(value, &head, extra, &waited)
             more(&lease.outcomes[PP_EMITTED])
             more(&lease.sent)

@@ -16,9 +16,9 @@ from pypeln._core.c cimport (
     PP_ABORTED, PP_CORRUPT, PP_EMITTED, PP_END, PP_FATE_LOST, PP_FATE_RETRY, PP_FATE_TIMED_OUT,
     PP_FAULT_POINT, PP_FINISHED, PP_LOST, PP_NOMEM, PP_OK, PP_OUT_SHIFT, PP_STARTING, PP_WAITING,
     PP_WORKING, load32, load64, pp_a64, pp_cas64, pp_lease, pp_lease_apply, pp_lease_decide,
-    pp_lease_note, pp_lease_noted, pp_lease_settle, pp_lease_undecided, pp_now_ns, pp_segment_close,
-    pp_segment_create, pp_segment_open, pp_segment_reserve, pp_spot_arm, pp_spot_wake_all, pp_window,
-    pp_window_admits, pp_window_advance, pp_window_wait, store32, store64,
+    pp_lease_note, pp_lease_noted, pp_lease_settle, pp_lease_undecided, pp_lease_undoes, pp_now_ns,
+    pp_segment_close, pp_segment_create, pp_segment_open, pp_segment_reserve, pp_spot_arm,
+    pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance, pp_window_wait, store32, store64,
 )
 
 import os
@@ -188,6 +188,10 @@ cdef class Ledger:
         store64(&lease.started_ns, 0)
         if rc != PP_OK:
             raise CorruptMemory("a lease with an end that no element has")
+
+    def undoes(self, Py_ssize_t worker) -> bool:
+        """After a death, when the ring is settled: whether what it marked in blocks is to be undone."""
+        return pp_lease_undoes(self.at(worker))
 
     def has_element(self, Py_ssize_t worker) -> bool:
         """Whether the worker has an element in hand whose end is not decided."""

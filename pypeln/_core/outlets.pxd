@@ -13,6 +13,7 @@ cdef class Outlets:
     cdef readonly bint wants_ends
     cdef object unsendable
     cdef bint sending
+    cdef int known    # references to what is sent that whoever sends it will drop; 0: some may stay
     # Of the element in hand: how many puts this try has come to, and how many more are out since earlier
     # tries, which must not be put again.
     cdef uint64_t puts

@@ -53,6 +53,8 @@ cdef class Outlets:
                 self.puts += 1
                 continue
             port = <OutPort>self.ports[i]
+            port.known = self.known
+            port.shared = self.n > 1
             mine.lane = head.lane + self.lanes[i]
             port.load(value, &mine, extra, False)
             if port.offer() != PP_OK:
@@ -114,6 +116,7 @@ cdef class Outlets:
         cdef uint64_t extra[PP_MAX_DEPTH]
         cdef uint64_t waited = 0
         read_index(index, lane, &head, extra)
+        self.known = 0
         try:
             self.send(value, &head, extra, &waited)
         except Exception as error:

@@ -11,8 +11,15 @@ of the payload. The head is one value:
                           case), BIG_INT (two's complement)
     tag|0x20 offset size  the same of BYTES and STR*, the bytes being a piece
     tag size values       TUPLE LIST DICT (key, value, key, value, ...)
-    PICKLE ...            count, a table of (offset, nbytes, readonly) for the out-of-band buffers of
-                          pickle protocol 5, the pickle stream as BYTES. Only at the start.
+    ARRAY region ...      a numpy array: its data, and its description as `arrays` writes it
+    PICKLE ...            count, a region for each of the out-of-band buffers of pickle protocol 5, the
+                          pickle stream as BYTES. Only at the start.
+
+A region says where a buffer is, and whether it is read-only (| READ_ONLY):
+
+    INLINE size bytes     here
+    PIECE offset size     a piece
+    REFERENCE number offset size    in the block of that one of the slot's references, so far into it
 
 Numbers are in the machine's own byte order, sizes are LEB128, offsets and table fields 64 bits. Both
 ends are processes of one run, so a payload is never stored and has no version.
@@ -32,6 +39,7 @@ cdef enum:
     T_DICT = 0x0B
     T_PICKLE = 0x0C
     T_BIG_INT = 0x0D
+    T_ARRAY = 0x0E
     T_BYTES = 0x10
     T_STR1 = 0x11
     T_STR2 = 0x12
@@ -45,7 +53,15 @@ cdef enum:
     SHORT_INT_MAX = 111
     MAX_DEPTH = 8     # containers within containers
     ALIGNMENT = 64    # of pieces, a power of two
-    TABLE_ENTRY = 17  # bytes of one buffer's entry behind T_PICKLE
+
+    REGION_INLINE = 0
+    REGION_PIECE = 1
+    REGION_REFERENCE = 2
+    REGION_READ_ONLY = 0x80  # a flag
+    REGION_MIN = 2    # bytes that a region takes at least
+
+    # The bytes of an array's description, at most.
+    DESCRIPTION_MAX = 4096
 
     # Giving the GIL up and getting it back costs up to a switch interval when others compute.
     COPY_WITHOUT_GIL = 1048576

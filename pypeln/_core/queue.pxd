@@ -16,6 +16,7 @@ cdef class InPort:
     cdef readonly uint64_t count
     cdef int bell
     cdef bint foreign
+    cdef bint reopens  # `leased` gives the element in hand again
     cdef bint opening  # a value is being decoded: what is raised now is not the worker's fault
     cdef object fetch(self)
     cdef object get(self)
@@ -28,6 +29,8 @@ cdef class InPort:
 
 cdef class OutPort:
     cdef pp_port port
+    cdef int known    # references to what is put that its sender will drop; 0: some may stay
+    cdef bint shared  # it is put elsewhere as well
     cdef int bell
     cdef int load(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1
     cdef int offer(self) except -1

@@ -1,6 +1,8 @@
 from libc.stdint cimport uint32_t, uint64_t
 
-from pypeln._core.c cimport pp_arena, pp_descriptor, pp_head, pp_lease, pp_ring, pp_slot
+from pypeln._core.arena cimport Arena, Arenas
+from pypeln._core.c cimport pp_arena, pp_descriptor, pp_head, pp_lease, pp_reference, pp_ring, pp_slot
+from pypeln._core.decoder cimport Opening
 from pypeln._core.encoder cimport Encoder
 from pypeln._core.memory cimport Ledger, Segment
 from pypeln._core.queue cimport InPort, OutPort
@@ -11,7 +13,15 @@ cdef class SharedRing:
     cdef uint64_t nbytes
     cdef int check(self) except -1
     cdef Segment segment
-    cdef Segment arena_segment
+    cdef bint elastic
+    cdef readonly Arena arena
+    cdef readonly Arenas arenas
+
+
+cdef struct Marked:   # a block that an element travelled in
+    uint32_t arena
+    bint by_me        # its mark says that this worker is about to give it back
+    pp_descriptor block
 
 
 cdef class SharedIn(InPort):
@@ -19,9 +29,16 @@ cdef class SharedIn(InPort):
     cdef Ledger ledger
     cdef pp_lease *lease
     cdef pp_arena arena
+    cdef Opening origin
+    cdef const pp_reference *refs  # of the element located last
+    cdef Marked *marked
+    cdef uint64_t nmarked
+    cdef uint64_t marked_capacity
     cdef object open_slot(self, pp_slot *slot)
     cdef const unsigned char *locate(self, pp_slot *slot, uint64_t *payload_nbytes) except NULL
-    cdef int release_block(self, pp_descriptor block) except -1
+    cdef int find_blocks(self, const pp_slot *slot) except -1
+    cdef int mark_blocks(self) except -1
+    cdef int release_blocks(self) except -1
 
 
 cdef class SharedOut(OutPort):
@@ -36,6 +53,8 @@ cdef class SharedOut(OutPort):
     cdef uint64_t prefix
     cdef bint loaded
     cdef bint has_block
+    cdef bint crowded
+    cdef bint is_crowded(self) noexcept
     cdef pp_descriptor block
     cdef uint64_t short_of
     cdef int write_block(self) except -1

@@ -1,15 +1,21 @@
 from typing_extensions import Self
 
+from pypeln._core.arena import Arena, Arenas
 from pypeln._core.memory import Ledger, Segment
 from pypeln._core.queue import InPort, OutPort
 
 class ElementTooLarge(ValueError): ...
 
-def arena_nbytes(capacity: int) -> int: ...
-def create_arena(segment: Segment, capacity: int) -> None: ...
-
 class SharedRing:
-    def __new__(cls, segment: Segment, offset: int, nbytes: int, arena: Segment) -> Self: ...
+    def __new__(
+        cls,
+        segment: Segment,
+        offset: int,
+        nbytes: int,
+        arena: Arena,
+        arenas: Arenas,
+        elastic: bool = False,
+    ) -> Self: ...
     @staticmethod
     def nbytes_for(capacity: int, producers: int) -> int: ...
     def create(self, capacity: int, producers: int) -> None: ...
@@ -32,7 +38,12 @@ class SharedRing:
 
 class SharedIn(InPort):
     def __init__(
-        self, home: SharedRing, owner: int, ledger: Ledger | None = None, worker: int = 0
+        self,
+        home: SharedRing,
+        owner: int,
+        ledger: Ledger | None = None,
+        worker: int = 0,
+        copies: bool = False,
     ) -> None: ...
 
 class SharedOut(OutPort):

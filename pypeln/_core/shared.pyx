@@ -7,21 +7,23 @@ die alone.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
-    PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_TOOBIG, load32, load64,
-    pp_arena_allocate, pp_arena_bytes, pp_arena_create, pp_arena_open, pp_arena_publish,
-    pp_arena_release, pp_arena_repair, pp_arena_segment_bytes, pp_arena_usage, pp_descriptor, pp_head,
-    pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_ring,
-    pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create,
-    pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm, pp_spot_notify,
+    PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TOOBIG, load32, load64,
+    pp_arena_allocate, pp_arena_bytes, pp_arena_open, pp_arena_press, pp_arena_publish, pp_arena_release,
+    pp_arena_repair, pp_block_leave, pp_block_return, pp_bool, pp_descriptor, pp_head, pp_nap,
+    pp_reference, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish,
+    pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count,
+    pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm,
     pp_wait_block, store64,
 )
-from pypeln._core.decoder cimport decode_payload as decode
+from pypeln._core.arena cimport Arena, Arenas
+from pypeln._core.decoder cimport Opening, decode_payload as decode
 from pypeln._core.encoder cimport Encoder
 from pypeln._core.memory cimport Ledger, Segment
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort
@@ -32,27 +34,33 @@ from pypeln._core.memory import CorruptMemory, RunAborted
 # the payload stay aligned.
 cdef enum:
     BLOCK_PREFIX = 128
+    # References come behind it.
+    REFS_IN_BLOCK = 128
+    EMITTED_MASK = (1 << (64 - 44)) - 1
 
 # How long a producer sleeps at most when the arena is full.
 cdef uint64_t BLOCK_LOOK_NS = 2_000_000
 
+# A queue that its stage does not bound takes no more large elements than stay in the caches: blocks that are
+# used again soon are warm, and 8192 arrays of a MiB would not be. It drains to half before it takes more.
+cdef uint64_t CROWD_BYTES = 4 << 20
+cdef uint64_t CROWD_LEAST = 8
+# Its producers look again after naps, for about two milliseconds, before they ask to be woken.
+cdef int NAPS = 20
+cdef uint64_t NAP_NS = 50_000
+
 assert BLOCK_PREFIX >= (PP_MAX_DEPTH - 1) * 8
+
+
+cdef inline uint64_t prefix_in_block(uint64_t further, uint64_t refs) noexcept:
+    """Bytes before the encoded value in a block: what leads it, in whole lines."""
+    if refs:
+        return REFS_IN_BLOCK + (refs * sizeof(pp_reference) + 63) // 64 * 64
+    return BLOCK_PREFIX if further else 0
 
 
 class ElementTooLarge(ValueError):
     """An element is larger than its queue's byte budget."""
-
-
-def arena_nbytes(uint64_t capacity) -> int:
-    """Bytes of segment for an arena with room for `capacity` bytes of payload."""
-    return pp_arena_segment_bytes(capacity)
-
-
-def create_arena(Segment segment, uint64_t capacity):
-    """Lay out an arena in a fresh segment."""
-    cdef int rc = pp_arena_create(&segment.segment, capacity)
-    if rc != PP_OK:
-        raise MemoryError("no memory for the arena of a queue")
 
 
 cdef class SharedRing:
@@ -62,16 +70,25 @@ cdef class SharedRing:
         segment: Shared memory that holds it.
         offset: Where, a multiple of 128.
         nbytes: How much is set aside for it there.
-        arena: Segment of its arena.
+        arena: Its arena.
+        arenas: Those of all queues of the run, in which its elements may refer to blocks.
+        elastic: Nobody has asked for its capacity, and of large elements it is to hold fewer.
     """
 
-    def __cinit__(self, Segment segment, uint64_t offset, uint64_t nbytes, Segment arena):
+    def __cinit__(
+        self, Segment segment, uint64_t offset, uint64_t nbytes, Arena arena not None, Arenas arenas not None,
+        bint elastic=False,
+    ):
         if offset + nbytes > segment.segment.nbytes:
             raise CorruptMemory("the ring reaches beyond its segment")
         self.segment = segment
-        self.arena_segment = arena
+        self.arena = arena
+        self.arenas = arenas
+        self.elastic = elastic
         self.nbytes = nbytes
         self.ring = <pp_ring *>(segment.segment.base + offset)
+        arena.ring = self.ring
+        arena.control = segment
 
     @staticmethod
     def nbytes_for(uint32_t capacity, uint32_t producers) -> int:
@@ -140,18 +157,13 @@ cdef class SharedRing:
         cdef int mended
         self.check()
         mended = pp_ring_mend(self.ring, NULL if ledger is None else ledger.at(worker), owner)
-        if pp_arena_open(&arena, &self.arena_segment.segment, owner) == PP_OK:
+        if pp_arena_open(&arena, &self.arena.segment.segment, owner) == PP_OK:
             pp_arena_repair(&arena, owner)
         return mended
 
     def usage(self) -> dict:
         """Figures of its arena, in bytes and blocks. A walk over all blocks."""
-        cdef uint64_t capacity = 0, blocks = 0, used = 0, reserved = 0
-        cdef pp_arena arena
-        if pp_arena_open(&arena, &self.arena_segment.segment, 1) != PP_OK:
-            raise CorruptMemory("the arena of a queue is damaged")
-        pp_arena_usage(&arena, &capacity, &blocks, &used, &reserved)
-        return {"capacity": capacity, "blocks": blocks, "bytes": used, "reserved": reserved}
+        return self.arena.usage()
 
 
 cdef class SharedIn(InPort):
@@ -162,16 +174,26 @@ cdef class SharedIn(InPort):
         owner: This worker's number in the run, 1 to 8191.
         ledger: With worker: where this worker's lease is. None for threads of the parent.
         worker: Which of the ledger's leases.
+        copies: Whether elements are to be copies, because they may have to be seen again as they were.
     """
 
-    def __init__(self, SharedRing home, uint32_t owner, Ledger ledger=None, Py_ssize_t worker=0):
+    def __init__(
+        self, SharedRing home, uint32_t owner, Ledger ledger=None, Py_ssize_t worker=0, bint copies=False
+    ):
         self.home = home
         self.ledger = ledger
         self.lease = NULL if ledger is None else ledger.at(worker)
+        self.reopens = self.lease != NULL
         if pp_port_open(&self.port, home.ring, home.nbytes, owner, 0) != PP_OK:
             raise CorruptMemory("this is no ring")
-        if pp_arena_open(&self.arena, &home.arena_segment.segment, owner) != PP_OK:
+        if pp_arena_open(&self.arena, &home.arena.segment.segment, owner) != PP_OK:
             raise CorruptMemory("this is no arena")
+        self.origin = Opening()
+        self.origin.arenas = home.arenas
+        self.origin.copies = copies
+
+    def __dealloc__(self):
+        free(self.marked)
 
     cdef object fetch(self):
         cdef pp_slot *slot
@@ -187,12 +209,9 @@ cdef class SharedIn(InPort):
                 try:
                     return self.open_slot(slot)
                 finally:
-                    if slot.head.kind & ~PP_END == PP_BLOCK:
-                        block = slot.body.block
-                        pp_pop_free(&self.port, slot)
-                        self.release_block(block)
-                    else:
-                        pp_pop_free(&self.port, slot)
+                    self.find_blocks(slot)
+                    pp_pop_free(&self.port, slot)
+                    self.release_blocks()
         if rc == PP_EMPTY:
             return EMPTY
         if rc == PP_CLOSED:
@@ -215,7 +234,14 @@ cdef class SharedIn(InPort):
         cdef uint64_t nbytes
         cdef const unsigned char *data = self.locate(slot, &nbytes)
         self.opening = True
-        cdef object value = decode(data, nbytes)
+        self.origin.refs = self.refs
+        self.origin.nrefs = self.head.refs
+        if self.head.kind & ~PP_END == PP_BLOCK:
+            self.origin.arena = self.home.arena
+            self.origin.offset = self.home.arena.offset_of(data)
+        else:
+            self.origin.arena = None
+        cdef object value = decode(data, nbytes, self.origin)
         self.opening = False
         if self.head.kind & PP_END:
             self.count = value
@@ -229,42 +255,100 @@ cdef class SharedIn(InPort):
         cdef uint64_t nbytes, prefix, further
         cdef pp_descriptor block
         self.head = slot.head
+        # Where one slot's references were, the next one's are not.
+        self.refs = NULL
         if self.head.depth < 1 or self.head.depth > PP_MAX_DEPTH:
             raise CorruptMemory("a slot with an impossible index")
         further = (self.head.depth - 1) * 8
         if self.head.kind & ~PP_END == PP_INLINE:
             data = slot.body.bytes
             nbytes = self.head.nbytes
-            prefix = further
+            prefix = further + self.head.refs * sizeof(pp_reference)
             if nbytes > PP_BODY_BYTES or prefix > nbytes:
                 raise CorruptMemory("a slot with more bytes than it has")
         else:
             block = slot.body.block
             data = <const unsigned char *>pp_arena_bytes(&self.arena, block)
             nbytes = block.nbytes
-            prefix = BLOCK_PREFIX if further else 0
+            prefix = prefix_in_block(further, self.head.refs)
             if self.head.kind & ~PP_END != PP_BLOCK or data == NULL or prefix > nbytes:
                 raise CorruptMemory("a slot that names no block of the arena")
         if further:
             memcpy(self.extra, data, further)
+        if self.head.refs:
+            self.refs = <const pp_reference *>(data + (further if data == slot.body.bytes else REFS_IN_BLOCK))
         payload_nbytes[0] = nbytes - prefix
         return data + prefix
 
-    cdef int release_block(self, pp_descriptor block) except -1:
-        if pp_arena_release(&self.arena, block) != PP_OK:
-            raise CorruptMemory("a block was released that was not in use")
-        # A producer may wait for room in the arena at the place where it waits for slots.
-        pp_spot_notify(&self.home.ring.not_full, self.port.bell)
+    # ---- giving back what an element travelled in
+
+    cdef int find_blocks(self, const pp_slot *slot) except -1:
+        """Note which blocks an element that was located lies in and refers to."""
+        cdef uint64_t i, count = self.head.refs
+        cdef Marked *marked
+        self.nmarked = 0
+        if count + 1 > self.marked_capacity:
+            marked = <Marked *>realloc(self.marked, (count + 1) * sizeof(Marked))
+            if marked == NULL:
+                raise MemoryError
+            self.marked = marked
+            self.marked_capacity = count + 1
+        for i in range(count if self.refs != NULL else 0):
+            self.marked[i].arena = self.refs[i].arena
+            self.marked[i].block = pp_descriptor(self.refs[i].offset, 0)
+        self.nmarked = count if self.refs != NULL else 0
+        if self.head.kind & ~PP_END == PP_BLOCK:
+            self.marked[self.nmarked].arena = self.home.arena.id
+            self.marked[self.nmarked].block = slot.body.block
+            self.nmarked += 1
+        for i in range(self.nmarked):
+            self.marked[i].by_me = False
+        return 0
+
+    cdef int mark_blocks(self) except -1:
+        cdef uint64_t i
+        cdef Arena arena
+        for i in range(self.nmarked):
+            arena = self.home.arenas.get(self.marked[i].arena)
+            self.marked[i].by_me = (
+                pp_block_leave(&arena.handle, self.marked[i].block, <unsigned short>self.port.owner) == PP_OK)
+        return 0
+
+    cdef int release_blocks(self) except -1:
+        cdef uint64_t i
+        cdef pp_bool freed
+        cdef Arena arena
+        cdef int rc
+        for i in range(self.nmarked):
+            arena = self.home.arenas.get(self.marked[i].arena)
+            freed = True
+            if self.marked[i].by_me:
+                rc = pp_block_return(
+                    &arena.handle, self.marked[i].block, <unsigned short>self.port.owner, &freed)
+            else:
+                rc = pp_arena_release(&arena.handle, self.marked[i].block)
+            if rc != PP_OK:
+                self.nmarked = 0
+                raise CorruptMemory("a block was released that was not in use")
+            # A producer may wait for room in the arena at the place where it waits for slots.
+            if freed:
+                arena.notify()
+        self.nmarked = 0
         return 0
 
     cpdef done(self):
         if self.lease == NULL or load64(&self.lease.in_hand) == 0:
             return
-        # In this order: see lease.h for what a death in between costs.
+        cdef bint has_blocks = self.head.refs or self.head.kind & ~PP_END == PP_BLOCK
+        if has_blocks:
+            self.find_blocks(&self.lease.element)
+            if not self.head.kind & PP_END:
+                self.mark_blocks()
+        PP_FAULT_POINT("blocks marked")
         store64(&self.lease.in_hand, 0)
         PP_FAULT_POINT("element answered")
-        if self.lease.element.head.kind & ~PP_END == PP_BLOCK:
-            self.release_block(self.lease.element.body.block)
+        if has_blocks:
+            self.release_blocks()
 
 
 cdef class SharedOut(OutPort):
@@ -290,33 +374,45 @@ cdef class SharedOut(OutPort):
         self.encoder = Encoder()
         if pp_port_open(&self.port, home.ring, home.nbytes, owner, producer) != PP_OK:
             raise CorruptMemory("this is no ring")
-        if pp_arena_open(&self.arena, &home.arena_segment.segment, owner) != PP_OK:
+        if pp_arena_open(&self.arena, &home.arena.segment.segment, owner) != PP_OK:
             raise CorruptMemory("this is no arena")
+        self.encoder.arenas = home.arenas
+        self.encoder.home = home.arena
+        self.encoder.lender = <unsigned short>owner
 
     cdef int load(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1:
-        cdef uint64_t further = (head.depth - 1) * 8
+        cdef uint64_t further = (head.depth - 1) * 8, refs
+        if self.lease != NULL:
+            # Before anything is lent: which publication will stand for it, should this process die.
+            store64(&self.lease.lending, ((load64(&self.lease.out) >> PP_OUT_SHIFT) + 1) & EMITTED_MASK)
+        self.encoder.known = self.known
+        self.encoder.shared = self.shared
         self.encoder.encode(value)
         self.head = head[0]
         self.prefix = further
         self.head.kind = PP_INLINE
         self.head.nbytes = 0
+        self.head.refs = <unsigned short>self.encoder.nrefs
+        refs = self.encoder.nrefs * sizeof(pp_reference)
         if further:
             memcpy(self.extra, extra, further)
-        if further + self.encoder.total > PP_BODY_BYTES:
+        if further + refs + self.encoder.total > PP_BODY_BYTES:
             self.head.kind = PP_BLOCK
         else:
-            self.head.nbytes = <uint32_t>(further + self.encoder.total)
+            self.head.nbytes = <unsigned short>(further + refs + self.encoder.total)
         if end:
             self.head.kind |= PP_END
         self.has_block = False
         self.loaded = True
+        self.crowded = False
         return 0
 
     cdef int write_block(self) except -1:
-        cdef uint64_t prefix = BLOCK_PREFIX if self.prefix else 0
+        cdef uint64_t prefix = prefix_in_block(self.prefix, self.head.refs)
         cdef unsigned char *data
         cdef int rc = pp_arena_allocate(&self.arena, prefix + self.encoder.total, &self.block)
         self.short_of = prefix + self.encoder.total if rc == PP_FULL else 0
+        pp_arena_press(&self.arena, rc == PP_FULL)
         if rc == PP_FULL:
             return rc
         if rc != PP_OK:
@@ -335,15 +431,20 @@ cdef class SharedOut(OutPort):
             raise CorruptMemory("the arena of a queue is damaged")
         if self.prefix:
             memcpy(data, self.extra, self.prefix)
+        if self.head.refs:
+            memcpy(data + REFS_IN_BLOCK, self.encoder.refs, self.head.refs * sizeof(pp_reference))
         self.encoder.write_to(data + prefix)
-        self.encoder.clear()
+        self.encoder.written()
         self.has_block = True
         PP_FAULT_POINT("block written")
         return PP_OK
 
     cdef int offer(self) except -1:
         cdef pp_slot *slot
+        cdef unsigned char *body
         cdef int rc
+        if self.home.elastic and not self.has_block and self.is_crowded():
+            return PP_FULL
         if self.head.kind & ~PP_END == PP_BLOCK and not self.has_block:
             rc = self.write_block()
             if rc != PP_OK:
@@ -364,17 +465,42 @@ cdef class SharedOut(OutPort):
             PP_FAULT_POINT("block published")
             self.has_block = False
         else:
+            body = slot.body.bytes
             if self.prefix:
-                memcpy(slot.body.bytes, self.extra, self.prefix)
+                memcpy(body, self.extra, self.prefix)
+                body += self.prefix
+            if self.head.refs:
+                memcpy(body, self.encoder.refs, self.head.refs * sizeof(pp_reference))
+                body += self.head.refs * sizeof(pp_reference)
             # Nothing that fits a slot has buffers of its own, so the encoder's data is all of it.
-            memcpy(slot.body.bytes + self.prefix, self.encoder.data, self.encoder.nbytes)
+            memcpy(body, self.encoder.data, self.encoder.nbytes)
         pp_push_publish(&self.port, slot, self.lease, self.outlet)
+        if self.head.refs:
+            PP_FAULT_POINT("references published")
+            self.encoder.sent()
         self.loaded = False
         return PP_OK
 
+    cdef bint is_crowded(self) noexcept:
+        """Whether the queue is to drain before this element, which is large, goes in."""
+        cdef uint64_t nbytes = self.encoder.total + self.encoder.lent, waiting, most
+        if nbytes < CROWD_BYTES // self.home.ring.capacity:
+            return False
+        waiting = pp_ring_count(self.home.ring)
+        most = max(CROWD_BYTES // nbytes, CROWD_LEAST)
+        self.crowded = waiting > (most // 2 if self.crowded else most)
+        return self.crowded
+
     cdef int pause(self, uint64_t timeout_ns) except -1:
-        cdef int rc
-        if self.short_of == 0:
+        cdef int rc, naps = 0
+        if self.crowded:
+            while naps < NAPS and self.is_crowded():
+                naps += 1
+                with nogil:
+                    pp_nap(NAP_NS)
+            if naps < NAPS or self.home.aborted:
+                return PP_OK
+        elif self.short_of == 0:
             return OutPort.pause(self, timeout_ns)
         with nogil:
             rc = pp_wait_block(&self.port, min(timeout_ns, BLOCK_LOOK_NS))
@@ -386,9 +512,11 @@ cdef class SharedOut(OutPort):
     def arm(self):
         """Ask that the bell be rung when there is room, in the ring or for a block that found none."""
         cdef pp_descriptor block
-        if self.short_of == 0:
+        if self.short_of == 0 and not self.crowded:
             return OutPort.arm(self)
         pp_spot_arm(&self.home.ring.not_full)
+        if self.crowded:
+            return not self.is_crowded()
         # Look again: what was released before the bell was asked for rings no bell.
         if pp_arena_allocate(&self.arena, self.short_of, &block) != PP_OK:
             return False

@@ -38,8 +38,12 @@ cdef enum:
     SKIP = 1
     COLLECT = 2
 
+# In the place of an element that is not wanted any more, and can be read again should it be.
+cdef object DROPPED = object()
+
 cdef extern from "Python.h":
     object PyObject_CallOneArg(object f, object argument)
+    Py_ssize_t Py_REFCNT(object value)
 
 
 cdef class Worker:
@@ -71,7 +75,9 @@ cdef class Worker:
     cdef object recovery
     cdef uint64_t retries
     cdef bint counts_tries
+    cdef bint keeps
     # Of the element in hand:
+    cdef object element  # DROPPED once f has returned and it is not wanted any more
     cdef bint at_work
     cdef uint64_t tries
     cdef uint64_t children
@@ -97,6 +103,8 @@ cdef class Worker:
         self.recovery = recovery
         self.retries = recovery.retries
         self.counts_tries = recovery.counts_tries
+        # What f returns may be a view of the element, and leaves without a copy when nobody else has one.
+        self.keeps = recovery.wants_element and not inlet.reopens
 
     @property
     def index(self):
@@ -152,8 +160,11 @@ cdef class Worker:
                 continue
             if value is CLOSED:
                 break
+            self.element = value
+            value = None
             self.take()
-            self.answer(self.outcome_of(value))
+            self.answer(self.outcome_of())
+        self.element = None
         self.inlet.done()
         return 0
 
@@ -186,10 +197,8 @@ cdef class Worker:
             self.outlets.puts = published
             self.tries = pp_lease_noted(self.lease, &self.lease.begun)
             if fate != PP_FATE_RETRY:
-                value = None
-                if self.recovery.answer(PP_TIMED_OUT if fate == PP_FATE_TIMED_OUT else PP_LOST) != SKIP:
-                    value = self.inlet.leased()
-                self.answer(self.give_up(value, None, PP_TIMED_OUT if fate == PP_FATE_TIMED_OUT else PP_LOST))
+                self.element = DROPPED
+                self.answer(self.give_up(None, PP_TIMED_OUT if fate == PP_FATE_TIMED_OUT else PP_LOST))
             elif self.emission != EACH_OF_RESULT and published == <uint64_t>self.outlets.n:
                 # Everything is out but the word that it is.
                 intent = pp_lease_noted(self.lease, &self.lease.intent)
@@ -198,8 +207,8 @@ cdef class Worker:
                 self.answer(<int>intent - 1 if intent else PP_EMITTED)
             else:
                 self.next_try()
-                value = self.inlet.leased()
-                self.answer(self.outcome_of(value))
+                self.element = self.inlet.leased()
+                self.answer(self.outcome_of())
         self.outlets.skip = 0
         self.inlet.done()
         return 0
@@ -262,7 +271,8 @@ cdef class Worker:
         if not self.at_work:
             self.take()
         try:
-            self.answer(self.give_up(None, error, PP_FAILED))
+            self.element = None
+            self.answer(self.give_up(error, PP_FAILED))
         except RunAborted:
             raise
         except BaseException:
@@ -290,14 +300,20 @@ cdef class Worker:
             return self.guard.end()
         return 0
 
-    cdef int outcome_of(self, object value) except -1:
+    cdef object in_hand(self):
+        """The element in hand, read once more if it was dropped."""
+        if self.element is DROPPED:
+            self.element = self.inlet.leased()
+        return self.element
+
+    cdef int outcome_of(self) except -1:
         """How an element ends, after all tries. Raises when the run is to end with it."""
         cdef int outcome
         cdef object error
         while True:
             error = None
             try:
-                outcome = self.attempt(value)
+                outcome = self.attempt()
                 if outcome != PP_TIMED_OUT:
                     self.outlets.last_try()
                     return outcome
@@ -305,22 +321,23 @@ cdef class Worker:
                 error = self.outlets.wrapped(raised, &self.out_head, self.out_extra)
                 outcome = PP_FAILED
             if self.tries > self.retries:
-                return self.give_up(value, error, outcome)
+                return self.give_up(error, outcome)
             error = None
             self.recovery.wait(self.tries)
             self.next_try()
 
-    cdef int attempt(self, object value) except -1:
+    cdef int attempt(self) except -1:
         """Call f and put what comes of it: PP_EMITTED, PP_FILTERED or PP_TIMED_OUT."""
         cdef object result = None
         cdef bint interrupted = False
         self.point_at(0)
         if self.emission == INPUT:
-            return self.emit(value, value)
+            return self.emit(None)
+        self.in_hand()
         self.begin()
         try:
             PP_FAULT_POINT("f begun")
-            result = self.call(value)
+            result = self.call(self.element)
             PP_FAULT_POINT("f returned")
             if self.emission == EACH_OF_RESULT:
                 interrupted = self.send_each(result, True)
@@ -336,7 +353,7 @@ cdef class Worker:
             if self.guard.why != "timeout":
                 raise RunAborted
             return PP_TIMED_OUT
-        return self.emit(value, result)
+        return self.emit(result)
 
     cdef int point_at(self, uint64_t children) except -1:
         """The next output follows so many children."""
@@ -346,15 +363,18 @@ cdef class Worker:
             memcpy(self.out_extra, self.inlet.extra, (self.out_head.depth - 1) * 8)
         return 0
 
-    cdef int emit(self, object value, object result) except -1:
+    cdef int emit(self, object result) except -1:
         """Put what the operator makes of an element and a result; the children are out."""
         cdef uint64_t waited = 0
-        if self.emission == RESULT or self.emission == INPUT:
+        self.outlets.known = 1
+        if self.emission == RESULT:
+            if not self.keeps:
+                self.element = DROPPED
             self.outlets.send(result, &self.out_head, self.out_extra, &waited)
-        elif self.emission == INPUT_IF_RESULT:
-            if not result:
+        elif self.emission == INPUT or self.emission == INPUT_IF_RESULT:
+            if self.emission == INPUT_IF_RESULT and not result:
                 return PP_FILTERED
-            self.outlets.send(value, &self.out_head, self.out_extra, &waited)
+            self.outlets.send(self.in_hand(), &self.out_head, self.out_extra, &waited)
         return PP_EMITTED
 
     cdef Py_ssize_t descend(self) except -1:
@@ -383,8 +403,13 @@ cdef class Worker:
         cdef uint64_t started = 0
         cdef Py_ssize_t dimension = self.descend()
         iterator = iter(result)
+        # The child is in our hand, and in a list that nobody has but we and its iterator.
+        cdef int known = 1
+        if (type(result) is list or type(result) is tuple) and Py_REFCNT(result) == 2:
+            known = 2
         try:
             for child in iterator:
+                self.outlets.known = known
                 if watched and self.pause():
                     return True
                 waited = 0
@@ -403,7 +428,7 @@ cdef class Worker:
                 iterator.close()
         return False
 
-    cdef int give_up(self, object value, object error, int outcome) except -1:
+    cdef int give_up(self, object error, int outcome) except -1:
         """Do what the policy says about an element that failed for the last time; returns the outcome."""
         cdef uint64_t waited = 0
         cdef uint64_t n = <uint64_t>self.outlets.n
@@ -423,13 +448,14 @@ cdef class Worker:
         # An output that only some outlets have is completed with what stands for it.
         self.outlets.skip = self.outlets.puts % n
         self.outlets.puts -= self.outlets.skip
+        self.outlets.known = 0
         if answer != COLLECT:
-            result = self.recovery.replacement(error, value, index)
+            result = self.recovery.replacement(error, self.in_hand(), index)
             if self.emission == EACH_OF_RESULT:
                 self.send_each(result, False)
-            self.emit(value, result)
+            self.emit(result)
         else:
-            failure = self.recovery.failure(error, value, index, self.tries)
+            failure = self.recovery.failure(error, self.in_hand(), index, self.tries)
             if self.emission == EACH_OF_RESULT:
                 self.send_child(failure, self.descend(), &waited)
             else:

@@ -120,6 +120,8 @@ class Recovery:
         self._death = death
         self.retries = self._policy.retries_after(Outcome.FAILED)
         self.counts_tries = self._policy.counts_tries
+        # Whether anybody will ask for an element that failed.
+        self.wants_element = self.retries > 0 or self._policy.on_error not in (None, "raise", "skip")
 
     def answer(self, outcome: int) -> Answer:
         """What to do about an element that ends like this."""

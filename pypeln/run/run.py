@@ -238,7 +238,7 @@ class Run:
         from pypeln.run.worker_process import ProcessJob
 
         wiring, plan = self.wiring, self.plan
-        jobs = []
+        jobs: list[ProcessJob] = []
         for stage in plan.stages:
             if stage.kind is not WorkerKind.PROCESS:
                 continue
@@ -260,8 +260,10 @@ class Run:
                         worker=worker,
                         number=first + worker,
                         colleagues=range(first, first + places(stage)),
+                        holder=len(jobs) + 1,
                         control=wiring.control,
                         ledger=(wiring.workers, 0),
+                        arenas=wiring.arenas,
                         inlet=None if stage.inlet is None else wiring.shared_queue(stage.inlet),
                         outlets=outlets,
                         ends=[plan.edges[outlet.edge].ends for outlet in stage.outlets],

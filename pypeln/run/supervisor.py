@@ -204,6 +204,10 @@ class Supervisor:
             if which == publishing_to:
                 queue.ring.settle(ledger, number, number + 1)
         fault_point(b"ring settled")
+        undo = job.calls_f and ledger.undoes(number)
+        for arena in self._run.wiring.arenas:
+            arena.settle(number + 1, job.holder, undo)
+        fault_point(b"arenas settled")
         for queue, _ in job.outlets:
             queue.ring.mend(ledger, number, number + 1)
         if job.inlet is not None:

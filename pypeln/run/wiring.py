@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pypeln._core.arena import Arenas
 from pypeln._core.memory import Ledger, Segment, Window
 from pypeln._core.queue import InPort, OutPort
 from pypeln.run.plan import Edge, Plan, PlannedStage, WorkerKind
@@ -86,6 +87,7 @@ class Wiring:
         # (stage id, which outlet) -> its first producer number
         self.producer_base: dict[tuple[int, int], int] = {}
         self.queues: list[Queue] = []
+        self.arenas = Arenas()
         self._window_bell: Bell | None = None
         self.windows = self._plan_windows()
 
@@ -115,6 +117,8 @@ class Wiring:
                 if isinstance(queue, SharedQueue):
                     assert self.control is not None
                     queue.create(self.control)
+            for arena in self.arenas:
+                arena.adopt(0, self.sink_owner)
         except BaseException:
             self.close()
             raise
@@ -199,7 +203,7 @@ class Wiring:
         if consumer is not None:
             kinds.add(consumer.kind)
         if WorkerKind.PROCESS in kinds:
-            return SharedQueue(layout, edge.maxsize, producers, consumer_bell, producer_bell)
+            return SharedQueue(layout, edge.maxsize, producers, self.arenas, consumer_bell, producer_bell)
         return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell)
 
     def _plan_windows(self) -> list[WindowPlan]:

@@ -17,6 +17,7 @@ import sys
 import threading
 from typing import Any
 
+from pypeln._core.arena import Arenas, bear_arrays_in
 from pypeln._core.feeder import feed
 from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger, RunAborted, Segment, Window, fault_point
@@ -47,8 +48,10 @@ class ProcessJob:
         worker: Its index in the stage.
         number: Its place in the ledger.
         colleagues: The places of all workers of the stage.
+        holder: Its process's place among those that hold blocks of arenas; 0 is the parent's.
         control: The segment of the run.
         ledger: Size and offset of the ledger there.
+        arenas: Those of all queues of the run.
         inlet: The queue it takes from; None for a source.
         outlets: The queues it puts into, each with its producer number there.
         ends: For each outlet, whether it carries END marks.
@@ -65,8 +68,10 @@ class ProcessJob:
     worker: int
     number: int
     colleagues: range
+    holder: int
     control: Segment
     ledger: tuple[int, int]
+    arenas: Arenas
     inlet: SharedQueue | None
     outlets: list[tuple[SharedQueue, int]]
     ends: list[bool]
@@ -85,6 +90,11 @@ class ProcessJob:
     def calls_f(self) -> bool:
         """Whether its elements are taken and answered for one by one."""
         return not (self.stage.operator.feeds or self.stage.operator.reorders)
+
+    @property
+    def sees_again(self) -> bool:
+        """Whether an element may be given to another process, after the death of one that had it in hand."""
+        return self.stage.policy.restarts or self.stage.timeout > 0
 
     def __getstate__(self) -> dict[str, Any]:
         from multiprocessing.reduction import DupFd
@@ -212,9 +222,11 @@ class Desk:
         self.job = job
         workers, offset = job.ledger
         self.ledger = Ledger(workers, job.control, offset)
+        for arena in job.arenas:
+            arena.adopt(job.holder, job.number + 1)
         self.inlet: InPort | None = None
         if job.inlet is not None:
-            self.inlet = job.inlet.inlet(job.number + 1, self.ledger, job.number)
+            self.inlet = job.inlet.inlet(job.number + 1, self.ledger, job.number, job.sees_again)
         ports: list[OutPort] = [
             queue.outlet(job.number + 1, producer, self.ledger, job.number, which)
             for which, (queue, producer) in enumerate(job.outlets)
@@ -234,6 +246,8 @@ class Desk:
         info = WorkerInfo(job.worker)
         injection = prepare(stage, info)
         fault_point(b"on_start done")
+        if job.outlets and job.calls_f:
+            bear_arrays_in(job.outlets[0][0].arena)
         if stage.operator.feeds:
             iterator = iter(stage.source)
             try:

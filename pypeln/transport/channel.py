@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from pypeln._core.arena import Arenas
 from pypeln._core.local import LocalRing
 from pypeln._core.memory import Roster, RunAborted, Segment
 from pypeln._core.queue import CLOSED, EMPTY, InPort, OutPort
@@ -270,7 +271,7 @@ class ProcessQueue(_Queue[T]):
         layout = Layout()
         self._roster_at = layout.add(Roster.nbytes(MOST_PROCESSES))
         self._closers_at = layout.add(Roster.nbytes(total_sources))
-        self._queue = SharedQueue(layout, maxsize or UNBOUNDED_SHARED, total_sources)
+        self._queue = SharedQueue(layout, maxsize or UNBOUNDED_SHARED, total_sources, Arenas())
         self._control = Segment(layout.nbytes)
         self._control.reserve(0, layout.nbytes)
         self._queue.create(self._control)

@@ -13,8 +13,9 @@ import dataclasses
 import os
 from typing import Any
 
+from pypeln._core.arena import Arenas
 from pypeln._core.memory import Ledger, Segment
-from pypeln._core.shared import SharedIn, SharedOut, SharedRing, arena_nbytes, create_arena
+from pypeln._core.shared import SharedIn, SharedOut, SharedRing
 from pypeln.descriptors import received
 from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 from pypeln.transport.in_process import DEFAULT_CAPACITY
@@ -74,6 +75,7 @@ class SharedQueue:
         layout: Where to take the ring's part from.
         maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY.
         producers: How many ports will put into it.
+        arenas: Those of the run, to which its own is added.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
     """
@@ -83,17 +85,19 @@ class SharedQueue:
         layout: Layout,
         maxsize: int,
         producers: int,
+        arenas: Arenas,
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
     ) -> None:
         self.capacity = min(maxsize or DEFAULT_CAPACITY, MOST_SLOTS)
+        self.elastic = maxsize == 0
         self.producers = producers
         self.region = layout.add(SharedRing.nbytes_for(self.capacity, producers))
         self.consumer_bell = consumer_bell
         self.producer_bell = producer_bell
         budget = byte_budget()
-        self.arena = Segment(arena_nbytes(budget))
-        create_arena(self.arena, budget)
+        self.arenas = arenas
+        self.arena = arenas.create(budget)
         self.control: Segment
         self.ring: SharedRing
 
@@ -101,21 +105,35 @@ class SharedQueue:
         # Only ever pickled for a child that is being spawned: Segment and Bell hand their descriptors over.
         state = self.__dict__.copy()
         del state["ring"]
+        state["arena"] = self.arena.id
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.ring = SharedRing(self.control, self.region.offset, self.region.nbytes, self.arena)
+        self.arena = self.arenas[state["arena"]]
+        self._open()
+
+    def _open(self) -> None:
+        region = self.region
+        self.ring = SharedRing(
+            self.control, region.offset, region.nbytes, self.arena, self.arenas, self.elastic
+        )
+        self.arena.connect(ring_fd(self.producer_bell))
 
     def create(self, control: Segment) -> None:
         """Lay the ring out in the control segment."""
         self.control = control
-        self.ring = SharedRing(control, self.region.offset, self.region.nbytes, self.arena)
+        self._open()
         self.ring.create(self.capacity, self.producers)
 
-    def inlet(self, owner: int, ledger: Ledger | None = None, worker: int = 0) -> SharedIn:
-        """A port to take through; with a ledger, through the worker's lease."""
-        port = SharedIn(self.ring, owner, ledger, worker)
+    def inlet(
+        self, owner: int, ledger: Ledger | None = None, worker: int = 0, copies: bool = False
+    ) -> SharedIn:
+        """A port to take through; with a ledger, through the worker's lease.
+
+        Copies: what is taken is to be seen as it was sent once more, should the worker die of it.
+        """
+        port = SharedIn(self.ring, owner, ledger, worker, copies)
         port.connect(listen_fd(self.consumer_bell), ring_fd(self.producer_bell))
         return port
 
@@ -138,7 +156,8 @@ class SharedQueue:
         ring_all(self.consumer_bell, self.producer_bell)
 
     def close(self) -> None:
-        """Free the bells; the memory goes with its last port."""
+        """Free the bells; the memory goes with its last port and the last view of it."""
+        self.arena.detach()
         close_all(self.consumer_bell, self.producer_bell)
 
 

@@ -16,10 +16,11 @@ import pytest
 from support.notes import wait_until
 from support.queues import shared_queue
 
+from pypeln._core.arena import Arenas
 from pypeln._core.local import LocalIn, LocalOut, LocalRing
 from pypeln._core.memory import CorruptMemory, Ledger, RunAborted, Segment
 from pypeln._core.queue import CLOSED, EMPTY, END
-from pypeln._core.shared import SharedIn, SharedOut, SharedRing, arena_nbytes, create_arena
+from pypeln._core.shared import SharedIn, SharedOut, SharedRing
 from pypeln.transport.bells import Bell
 from pypeln.transport.in_process import InProcessQueue
 
@@ -28,9 +29,8 @@ MIB = 1 << 20
 
 def shared_ring(capacity: int, producers: int = 1, arena_bytes: int = MIB) -> SharedRing:
     nbytes = SharedRing.nbytes_for(capacity, producers)
-    segment, arena = Segment(nbytes), Segment(arena_nbytes(arena_bytes))
-    create_arena(arena, arena_bytes)
-    ring = SharedRing(segment, 0, nbytes, arena)
+    segment, arenas = Segment(nbytes), Arenas()
+    ring = SharedRing(segment, 0, nbytes, arenas.create(arena_bytes), arenas)
     ring.create(capacity, producers)
     return ring
 
@@ -431,17 +431,17 @@ class TestShared:
         assert list(inlet) == ["a"]
 
     def test_memory_that_is_no_ring_is_refused(self) -> None:
-        arena = Segment(arena_nbytes(MIB))
-        create_arena(arena, MIB)
-        empty = SharedRing(Segment(1 << 16), 0, 1 << 16, arena)
+        arenas = Arenas()
+        empty = SharedRing(Segment(1 << 16), 0, 1 << 16, arenas.create(MIB), arenas)
         with pytest.raises(CorruptMemory):
             SharedIn(empty, 1)
         with pytest.raises(CorruptMemory):
             SharedOut(empty, 1, 0)
 
     def test_a_ring_beyond_its_segment_is_refused(self) -> None:
+        arenas = Arenas()
         with pytest.raises(CorruptMemory, match="beyond its segment"):
-            SharedRing(Segment(4096), 4096, 128, Segment(4096))
+            SharedRing(Segment(4096), 4096, 128, arenas.create(MIB), arenas)
 
 
 def _sleeps(pid: int | None) -> bool:

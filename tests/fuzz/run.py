@@ -101,20 +101,21 @@ def fuzz_arena(seed: int) -> None:
     """Those who use a queue whose memory is damaged meanwhile raise, and stay within it."""
     import mmap
 
+    from pypeln._core.arena import Arenas
     from pypeln._core.memory import CorruptMemory, Ledger, Segment
     from pypeln._core.queue import CLOSED, EMPTY
-    from pypeln._core.shared import SharedIn, SharedOut, SharedRing, arena_nbytes, create_arena
+    from pypeln._core.shared import SharedIn, SharedOut, SharedRing
 
     chance = random.Random(seed)
     nbytes = SharedRing.nbytes_for(8, 2)
-    control, arena = Segment(nbytes + Ledger.nbytes(2)), Segment(arena_nbytes(QUEUE_BYTES))
-    create_arena(arena, QUEUE_BYTES)
-    ring = SharedRing(control, 0, nbytes, arena)
+    control, arenas = Segment(nbytes + Ledger.nbytes(2)), Arenas()
+    arena = arenas.create(QUEUE_BYTES)
+    ring = SharedRing(control, 0, nbytes, arena, arenas)
     ring.create(8, 2)
     ledger = Ledger(2, control, nbytes // 64 * 64)
     put, get = SharedOut(ring, 1, 0), SharedIn(ring, 2, ledger, 1)
     header = mmap.mmap(control.fd, control.nbytes)
-    words = mmap.mmap(arena.fd, arena.nbytes)
+    words = mmap.mmap(arena.segment.fd, arena.segment.nbytes)
     usual = (CorruptMemory, ValueError, MemoryError, EOFError, OverflowError, TypeError, IndexError)
     for _ in range(40):
         memory, reach = chance.choice(

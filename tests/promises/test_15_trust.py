@@ -23,9 +23,10 @@ from support.notes import wait_until
 from support.process_table import children, open_fds, state, wait_until_blocked
 
 import pypeln as pl
+from pypeln._core.arena import Arenas
 from pypeln._core.codec import CorruptElement
 from pypeln._core.memory import CorruptMemory, Segment
-from pypeln._core.shared import SharedIn, SharedOut, SharedRing, arena_nbytes, create_arena
+from pypeln._core.shared import SharedIn, SharedOut, SharedRing
 
 MIB = 1 << 20
 
@@ -251,9 +252,8 @@ def exception_of(elements: Iterator[Any]) -> BaseException | None:
 def ring_with_elements() -> tuple[SharedRing, Segment, SharedIn]:
     """A ring with elements of every kind but pickles, which mean whatever they say."""
     nbytes = SharedRing.nbytes_for(8, 1)
-    segment, arena = Segment(nbytes), Segment(arena_nbytes(8 * MIB))
-    create_arena(arena, 8 * MIB)
-    ring = SharedRing(segment, 0, nbytes, arena)
+    segment, arenas = Segment(nbytes), Arenas()
+    ring = SharedRing(segment, 0, nbytes, arenas.create(8 * MIB), arenas)
     ring.create(8, 1)
     out = SharedOut(ring, 1, 0)
     for index, value in enumerate(

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from pypeln._core.arena import Arenas
 from pypeln._core.memory import RunAborted, Segment
 from pypeln._core.queue import CLOSED as CLOSED_VALUE
 from pypeln._core.queue import EMPTY as EMPTY_VALUE
@@ -34,7 +35,7 @@ MOST_WAITING = 32  # threads that may wait in ports at the same time
 def shared_queue(maxsize: int, producers: int, *bells: Bell) -> SharedQueue:
     """A queue between processes, ready for use."""
     layout = Layout()
-    queue = SharedQueue(layout, maxsize, producers, *bells)
+    queue = SharedQueue(layout, maxsize, producers, Arenas(), *bells)
     control = Segment(layout.nbytes)
     control.reserve(0, layout.nbytes)
     queue.create(control)

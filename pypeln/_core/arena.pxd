@@ -1,0 +1,45 @@
+from libc.stdint cimport uint32_t, uint64_t
+
+from pypeln._core.c cimport pp_arena, pp_descriptor, pp_ring
+from pypeln._core.memory cimport Segment
+
+
+cdef class Arena:
+    cdef readonly Segment segment
+    cdef pp_arena handle
+    cdef readonly uint32_t id
+    cdef int place               # which of the processes that hold blocks this one is; -1: none
+    cdef uint64_t generation     # of the process that adopted it
+    cdef uint64_t limit
+    cdef uint32_t **views        # how many views this process has on each block, by chunk
+    cdef pp_ring *ring           # whose producers wait for room here; NULL once the run is over
+    cdef Segment control
+    cdef int bell
+
+    cdef bint holds(self) noexcept
+    cdef bint contains(self, const void *address) noexcept
+    cdef char *address(self, uint64_t offset) noexcept
+    cdef uint64_t offset_of(self, const void *address) noexcept
+    cdef bint hold(self, pp_descriptor block) except -1
+    cdef int drop(self, pp_descriptor block) except -1
+    cdef int notify(self) except -1
+    cdef BlockView view(self, uint64_t offset, uint64_t nbytes, bint read_only)
+    cdef void *allocate(self, uint64_t nbytes) noexcept
+    cdef int give_back(self, void *address) except -1
+    cdef uint32_t *_count_of(self, pp_descriptor block) except NULL
+    cdef void _forget(self)
+
+
+cdef class BlockView:
+    cdef Arena arena
+    cdef pp_descriptor block
+    cdef uint64_t offset
+    cdef uint64_t nbytes
+    cdef uint64_t generation
+    cdef bint read_only
+
+
+cdef class Arenas:
+    cdef list members
+    cdef Arena find(self, const void *address)
+    cdef Arena get(self, uint32_t id)

@@ -1,0 +1,6 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def description(array: NDArray[Any]) -> bytes | None: ...
+def described(description: bytes, data: bytearray, writeable: bool = True) -> tuple[NDArray[Any], int]: ...

@@ -1,0 +1,73 @@
+/* holding.h - processes that hold blocks of an arena, look into them, and lend them on.
+ *
+ * A payload is read out of its block and the block released; an array is looked at where it lies, for as
+ * long as somebody has it.  So beside the slots and leases that a block travels in (arena.h) its word has
+ * a bit for each process that *holds* it: one bit however many views there are, which the process counts
+ * for itself.  The block is free when the whole word is zero.
+ *
+ *   hold     set the bit of this process: while the block travels towards it, is allocated by it, or is held
+ *   drop     clear it; the last one frees the block
+ *   lend     a held block travels once more: count + 1 and, in the same step, the lender's mark
+ *   lent     the slot that refers to it is published: the mark goes
+ *   return   it was not: count - 1, and the mark goes
+ *   leave    mark a block that is about to be returned, while a lease still says who has it
+ *
+ * The mark is the owner field of a word that also has a count or holders.  It is what a death in the
+ * middle leaves to be seen: pp_arena_settle undoes the step, or lets it stand, as the dead's lease says
+ * (pp_lease_undoes).  A block that somebody else has marked at this moment is not lent (PP_FULL): the
+ * caller copies.  A `leave` that finds a mark does without its own: a death before the return is then a block
+ * that stays until the run ends.
+ *
+ * Each step is one compare-and-swap.  Memory order: dropping and returning release what was read and
+ * written in the block; the swap that allocates it acquires (arena.c).
+ */
+#ifndef PP_HOLDING_H
+#define PP_HOLDING_H
+
+#include "arena.h"
+
+#define PP_HOLDERS 32 /* processes that can hold blocks of one arena */
+
+/* What has happened to large buffers on their way through an arena: elements of pp_arena_header.figures. */
+enum pp_figure {
+    PP_COPIED_IN = 0,   /* from memory that is not shared */
+    PP_COPIED_HELD = 1, /* somebody else could still write to it */
+    PP_COPIED_BUSY = 2, /* another process was lending it at that moment, or it had no place to lend from */
+    PP_LENT = 3,        /* passed on as a reference */
+    PP_VIEWED = 4,      /* received as a view */
+    PP_COPIED_OUT = 5,  /* received as a copy: too much was held, or the arena was full */
+    PP_BORN = 6,        /* allocated in the arena to begin with */
+    PP_FIGURES = 16     /* pairs of count and bytes */
+};
+
+/* The block in which a range of the arena lies: where it begins and how large it is.
+ * PP_OK, or PP_CORRUPT when no block contains it. */
+int pp_block_at(const pp_arena *arena, uint64_t offset, uint64_t nbytes, pp_descriptor *block);
+
+int pp_block_hold(const pp_arena *arena, pp_descriptor block, unsigned holder);
+/* *freed: nobody has it any more. */
+int pp_block_drop(const pp_arena *arena, pp_descriptor block, unsigned holder, bool *freed);
+/* PP_OK, PP_FULL when another mark or too many references are in the way, PP_CORRUPT when it is not held. */
+int pp_block_lend(const pp_arena *arena, pp_descriptor block, unsigned holder, uint16_t lender);
+int pp_block_lent(const pp_arena *arena, pp_descriptor block, uint16_t lender);
+int pp_block_return(const pp_arena *arena, pp_descriptor block, uint16_t lender, bool *freed);
+/* PP_OK or PP_FULL. */
+int pp_block_leave(const pp_arena *arena, pp_descriptor block, uint16_t leaver);
+
+/* May this process hold so many bytes more?  Then they are counted, until pp_arena_unhold. What all hold
+ * together stays below `limit`, and while somebody finds no room nobody holds more. */
+bool pp_arena_may_hold(pp_arena *arena, unsigned holder, uint64_t nbytes, uint64_t limit);
+void pp_arena_unhold(pp_arena *arena, unsigned holder, uint64_t nbytes);
+
+/* Somebody found no room (true), or has found some. */
+void pp_arena_press(pp_arena *arena, bool pressed);
+
+/* Count one buffer of nbytes. */
+void pp_arena_note(pp_arena *arena, int figure, uint64_t nbytes);
+void pp_arena_figure(const pp_arena *arena, int figure, uint64_t *count, uint64_t *nbytes);
+
+/* After a process is proven dead: undo what it was lending or leaving, or let it stand, and clear its bit
+ * everywhere (holder < 0: it had none).  Before pp_arena_repair. May be interrupted and called again. */
+void pp_arena_settle(pp_arena *arena, uint16_t dead, int holder, bool undo);
+
+#endif
