@@ -11,7 +11,19 @@ MODULES = {
     "D1": "cases.d1_process_dicts",
     "P2": "cases.p2_process_stages",
     **{
-        f"P3-{size}{work}": "cases.p3_process_arrays" for size in ("64K", "1M", "16M") for work in ("", "-X2")
+        f"P3-{size}{work}": "cases.p3_process_arrays"
+        for size in ("4K", "64K", "1M", "16M", "500M")
+        for work in ("", "-X2")
+    },
+    **{
+        f"P3-{size}-{work}": "cases.p3_process_arrays"
+        for size in ("64K", "1M", "16M")
+        for work in ("X2-X2", "PASS5")
+    },
+    "P3-1M-SUM": "cases.p3_process_arrays",
+    **{
+        f"P3-{name}": "cases.p3_process_structures"
+        for name in ("DICT10", "DICT10-FIELD", "LIST100", "1M-EVERY2", "1M-INNER", "1M-T")
     },
     "P4": "cases.p4_process_latency",
     "P5": "cases.p5_process_start",

@@ -1,78 +1,66 @@
-"""P3: numpy arrays through one process stage, passed on as they are or doubled, at three sizes."""
+"""P3: numpy arrays through process stages, passed on as they are or doubled, from 4 KiB to 500 MB."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contenders.process_map import pool_map, pypeln_map
-from contenders.reused_slots import reused_slots_map
-from contenders.without_queue import plain_map
-from harness.case import Case, Contender, Role, applying
-from harness.measures import bandwidth
+from cases.p3_contenders import Source, mean_of_all, stages_case
 
 Array = NDArray[np.float32]
 
-# As many as a source may have at hand; each is filled with its own number, by which results are told apart.
-DISTINCT = 8
+
+def filled(nbytes: int, number: float) -> Array:
+    return np.full(nbytes // 4, number, dtype=np.float32)
 
 
-def pass_on(a: Array) -> Array:
+def pass_on(a: Any) -> Any:
     return a
 
 
-def double(a: Array) -> Array:
-    doubled: Array = a * np.float32(2)
-    return doubled
+def double(a: Any) -> Any:
+    return a * 2
 
 
-def arrays_of(nbytes: int) -> Callable[[int], Iterator[Array]]:
-    """A source of arrays that exist before they are asked for: making them is not what is measured."""
-
-    def arrays(n: int) -> Iterator[Array]:
-        made = [np.full(nbytes // 4, i, dtype=np.float32) for i in range(DISTINCT)]
-        return islice(cycle(made), n)
-
-    return arrays
-
-
-def array_case(name: str, size: str, nbytes: int, f: Callable[[Array], Array], items: int) -> Case:
-    factor = 2 if f is double else 1
-    apply = applying(f, arrays_of(nbytes))
-    slower = max(8, items // 10)
-    contenders: tuple[Any, ...] = (
-        Contender("pypeln", Role.PYPELN, items, apply(pypeln_map)),
-        Contender("pypeln 0.4.9", Role.OLD, slower, apply(pypeln_map), packages=("numpy",)),
-        Contender("Pool chunk 1", Role.PEER, slower, apply(pool_map, 1)),
-        Contender("reused slots by hand", Role.CEILING, items, apply(reused_slots_map, nbytes)),
-        Contender("plain map()", Role.REFERENCE, items, apply(plain_map)),
-    )
-    return Case(
-        name=name,
-        title=f"{size} float32 arrays through one process stage, {'a * 2' if factor == 2 else 'passed on'}",
-        unit="GB/s",
-        higher_is_better=True,
-        workers=(1,),
-        measure=bandwidth(nbytes),
-        expected=lambda n: [float(i % DISTINCT * factor) for i in range(n)],
-        contenders=contenders,
-        quick_items=8,
-    )
-
+SIZES = {
+    "4K": ("4 KiB", Source(filled, 2**12, items=50_000, slow_items=5_000)),
+    "64K": ("64 KiB", Source(filled, 2**16, items=10_000, slow_items=1_000)),
+    "1M": ("1 MiB", Source(filled, 2**20, items=2_000, slow_items=200)),
+    "16M": ("16 MiB", Source(filled, 2**24, items=100, slow_items=20)),
+    "500M": (
+        "500 MB",
+        Source(filled, 500_000_000, items=6, slow_items=3, distinct=2, quick_items=2, quick_nbytes=2**24),
+    ),
+}
+# What the stages do: the end of a case's name, its title, the functions, by what all of them multiply.
+ONE_STAGE = (
+    ("", "through one process stage, passed on", [pass_on], 1),
+    ("-X2", "through one process stage, a * 2", [double], 2),
+)
+CHAINS = (
+    ("-X2-X2", "through two process stages, a * 2 in each", [double] * 2, 4),
+    ("-PASS5", "through five process stages, passed on by each", [pass_on] * 5, 1),
+)
+CHAINED_SIZES = ("64K", "1M", "16M")
 
 CASES = {
-    case.name: case
-    for size, label, nbytes, items in (
-        ("64 KiB", "64K", 2**16, 10_000),
-        ("1 MiB", "1M", 2**20, 2_000),
-        ("16 MiB", "16M", 2**24, 100),
+    f"P3-{label}{work}": stages_case(
+        f"P3-{label}{work}",
+        f"{size} float32 arrays {what}",
+        source,
+        stages,
+        factor=factor,
+        pool_chunks=(1, 64) if label == "4K" else (1,),
     )
-    for case in (
-        array_case(f"P3-{label}", size, nbytes, pass_on, items),
-        array_case(f"P3-{label}-X2", size, nbytes, double, items),
-    )
+    for label, (size, source) in SIZES.items()
+    for work, what, stages, factor in (*ONE_STAGE, *(CHAINS if label in CHAINED_SIZES else ()))
 }
+CASES["P3-1M-SUM"] = stages_case(
+    "P3-1M-SUM",
+    "1 MiB float32 arrays through one process stage, passed on, all numbers added up by the consumer",
+    SIZES["1M"][1],
+    [pass_on],
+    read=mean_of_all,
+)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 from statistics import median, quantiles
 from time import perf_counter
+from typing import Any
 
 from harness.case import Case, Contender, Measure, Sample
 from harness.checks import WrongResults, check_each_once
@@ -53,23 +54,24 @@ def efficiency(ideal_s: Callable[[int, int], float]) -> Measure:
     return measure
 
 
-def bandwidth(nbytes: int) -> Measure:
-    """A measure: GB of input per second of the whole pipeline, for elements that are arrays of `nbytes`.
+def bandwidth(nbytes_of: Callable[[int], int], read: Callable[[Any], Any]) -> Measure:
+    """A measure: GB of input per second of the whole pipeline, for elements that are arrays or hold some.
 
-    A result is told by its first element, which its last must equal, and is dropped before the next.
+    Args:
+        nbytes_of: the bytes of one element, for a number of elements.
+        read: reads a result and returns by what it is told from others. Results are dropped one by one.
     """
 
     def measure(case: Case, contender: Contender, items: int, workers: int) -> Sample:
-        marks: list[float] = []
+        marks = []
+        opening = contender.open(items, workers)  # makes the elements of the source, so not on the clock
         start = perf_counter()
-        with contender.open(items, workers) as opened:
-            for array in opened:
-                if array.nbytes != nbytes or array[0] != array[-1]:
-                    raise WrongResults(f"result {len(marks)} has {array.nbytes} bytes or is torn")
-                marks.append(float(array[0]))
+        with opening as opened:
+            for result in opened:
+                marks.append(read(result))
         elapsed = perf_counter() - start
         check_each_once(marks, case.expected(items), case.key)
-        return Sample(items * nbytes / elapsed / 1e9)
+        return Sample(items * nbytes_of(items) / elapsed / 1e9)
 
     return measure
 
