@@ -25,6 +25,7 @@ MODULES = {
         f"P3-{name}": "cases.p3_process_structures"
         for name in ("DICT10", "DICT10-FIELD", "LIST100", "1M-EVERY2", "1M-INNER", "1M-T")
     },
+    "L1": "cases.l1_image_loader",
     "P4": "cases.p4_process_latency",
     "P5": "cases.p5_process_start",
     "E1": "cases.e1_process_efficiency",

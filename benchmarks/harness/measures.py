@@ -76,6 +76,28 @@ def bandwidth(nbytes_of: Callable[[int], int], read: Callable[[Any], Any]) -> Me
     return measure
 
 
+def batches(read: Callable[[Any], list[Any]]) -> Measure:
+    """A measure: elements per second of the whole pipeline, whose results are batches of elements.
+
+    `read` reads a batch and returns by what each of its elements is told from others.
+    """
+
+    def measure(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+        wanted = list(case.expected(items))
+        opening = contender.open(items, workers)
+        marks = []
+        cpu, start = cpu_seconds(), perf_counter()
+        with opening as opened:
+            for batch in opened:
+                marks += read(batch)
+        elapsed = perf_counter() - start
+        extra = {"cpu ms": 1e3 * (cpu_seconds() - cpu) / items}
+        check_each_once(marks, wanted, case.key)
+        return Sample(items / elapsed, extra)
+
+    return measure
+
+
 def start_stop(runs: int) -> Measure:
     """A measure: milliseconds to start a pipeline, get all its results and stop it, median of `runs`.
 

@@ -102,6 +102,8 @@ def times(value: float | None) -> str:
 
 
 def _three_digits(value: float) -> str:
+    if 0 < abs(value) < 0.0995:
+        return f"{value:.2g}"
     return (
         f"{value:.0f}" if abs(value) >= 99.95 else f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,8 +26,8 @@ from harness.rounds import Interpreters, Row, run_case  # noqa: E402
 # Seconds for one case; a loaded machine with two cores needs a tenth.
 LONGEST_S = 120
 
-# How the names of contenders begin that need packages which the tests do not install.
-NEEDS_A_PACKAGE = ("streamable", "torch", "joblib")
+# Why a contender may not have run: what it needs, the tests do not install.
+MAY_BE_MISSING = re.compile(r"no --old-python|(joblib|streamable|torch) is not installed")
 
 
 def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,8 +59,7 @@ def test_every_contender_of_a_case_delivers_each_element_once(name: str, tmp_pat
     assert done.returncode == 0, done.stderr
     (measured,) = json.loads(answer.read_text())["cases"]
     for row in measured["rows"]:
-        assert row["not_run"] or row["median"] > 0
-        assert not row["not_run"] or "0.4.9" in row["role"] or row["contender"].startswith(NEEDS_A_PACKAGE)
+        assert row["median"] or MAY_BE_MISSING.match(row["not_run"])
     assert any(row["role"] == "pypeln" for row in measured["rows"])
     assert all(row["contender"] in done.stdout for row in measured["rows"])
 
@@ -153,8 +153,8 @@ def test_the_table_compares_with_the_best_peer_and_names_who_did_not_run() -> No
 
 
 def test_quantities_keep_three_digits() -> None:
-    values = (None, 3.14159, 42, 99.97, 999.4, 999.6, 1234, 999_700, 8.75e6)
-    written = ["-", "3.14", "42.0", "100", "999", "1.00k", "1.23k", "1.00M", "8.75M"]
+    values = (None, 0.00237, 0.0996, 3.14159, 42, 99.97, 999.4, 999.6, 1234, 999_700, 8.75e6)
+    written = ["-", "0.0024", "0.10", "3.14", "42.0", "100", "999", "1.00k", "1.23k", "1.00M", "8.75M"]
     assert [quantity(value) for value in values] == written
 
 

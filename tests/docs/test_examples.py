@@ -17,7 +17,14 @@ from PIL import Image
 import pypeln
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
-PROGRAMS = ("downloader.py", "thumbnails.py", "words.py")
+PROGRAMS = ("downloader.py", "thumbnails.py", "training.py", "words.py")
+
+# How the output begins of the programs that take a folder, and make or find one without it.
+FIRST_LINES = {
+    "thumbnails.py": "image00.png -> ",
+    "training.py": "classes: dusk, forest, sea",
+    "words.py": "500 files, ",
+}
 
 # A subprocess with another working directory must find the same pypeln, also where PYTHONPATH is relative.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pypeln.__file__).resolve().parents[1])}
@@ -35,6 +42,16 @@ def run_example(program: str | Path, *arguments: object, temporary: Path) -> sub
         timeout=PROGRAM_TIMEOUT_S,
         env={**ENVIRONMENT, "TMPDIR": str(temporary)},
     )
+
+
+def folder_of_two_colours(tmp_path: Path, pictures: int) -> Path:
+    for name in ("blue", "red"):
+        (tmp_path / "classes" / name).mkdir(parents=True)
+    for number in range(pictures):
+        name, colour = ("red", (255, 0, 0)) if number % 2 else ("blue", (0, 0, 255))
+        size = (20 + number, 30)
+        Image.new("RGB", size, colour).save(tmp_path / "classes" / name / f"{number}.jpg")
+    return tmp_path / "classes"
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -87,6 +104,45 @@ def test_thumbnail_keeps_shape_and_colours_and_a_damaged_file_is_skipped(tmp_pat
         pixels = np.asarray(image)
     np.testing.assert_allclose(pixels[12, 5], (200, 0, 0), atol=12)
     np.testing.assert_allclose(pixels[12, 45], (0, 0, 200), atol=12)
+
+
+def test_training_refuses_a_folder_without_classes(tmp_path: Path) -> None:
+    done = run_example("training.py", tmp_path, temporary=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(f"{tmp_path} has no folders with JPEG files")
+
+
+def test_training_learns_from_pictures_that_the_program_draws(tmp_path: Path) -> None:
+    done = run_example("training.py", "--size", 32, temporary=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    classes, *steps, summary = done.stdout.splitlines()
+    assert classes == "classes: dusk, forest, sea"
+    reports = [re.fullmatch(r"step +(\d+): loss ([\d.]+), +(\d+)% right", line) for line in steps]
+    numbers = [(int(report[1]), float(report[2]), int(report[3])) for report in reports if report]
+    # 240 pictures four times make 30 batches of 32.
+    assert [step for step, _, _ in numbers] == [10, 20, 30]
+    assert numbers[-1][1] < numbers[0][1] < np.log(3)
+    assert numbers[-1][2] > 60
+    assert summary.startswith("960 images, ")
+
+
+def test_training_gives_the_same_batches_whatever_the_number_of_workers(tmp_path: Path) -> None:
+    folder = folder_of_two_colours(tmp_path, pictures=30)
+    learned = []
+    for workers in (1, 3):
+        options = ("--batch", 2, "--size", 8, "--epochs", 2, "--workers", workers)
+        done = run_example("training.py", folder, *options, temporary=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        learned.append(done.stdout.splitlines()[:-1])
+    assert len(learned[0]) == 4  # the classes, and a report after each ten batches
+    assert learned[0] == learned[1]
+
+
+def test_training_leaves_out_a_last_batch_that_is_not_full(tmp_path: Path) -> None:
+    folder = folder_of_two_colours(tmp_path, pictures=11)
+    done = run_example("training.py", folder, "--batch", 4, "--size", 8, "--epochs", 1, temporary=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("8 images, ")
 
 
 def test_downloader_stores_every_page_and_keeps_to_its_limit(tmp_path: Path) -> None:
@@ -155,7 +211,7 @@ def test_words_takes_the_sources_of_python_without_a_folder(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("start_method", multiprocessing.get_all_start_methods())
-@pytest.mark.parametrize("program", ["thumbnails.py", "words.py"])
+@pytest.mark.parametrize("program", FIRST_LINES)
 def test_example_runs_under_every_start_method(program: str, start_method: str, tmp_path: Path) -> None:
     guard = 'if __name__ == "__main__":\n'
     source = (EXAMPLES / program).read_text(encoding="utf-8")
@@ -165,10 +221,10 @@ def test_example_runs_under_every_start_method(program: str, start_method: str, 
     copy.write_text(source.replace(guard, guard + setup), encoding="utf-8")
     done = run_example(copy, temporary=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("image00.png -> " if program == "thumbnails.py" else "500 files, ")
+    assert done.stdout.startswith(FIRST_LINES[program])
 
 
-@pytest.mark.parametrize("program", ["thumbnails.py", "words.py"])
+@pytest.mark.parametrize("program", FIRST_LINES)
 def test_a_folder_that_does_not_exist_is_an_error_of_one_line(program: str, tmp_path: Path) -> None:
     done = run_example(program, tmp_path / "nowhere", temporary=tmp_path)
     assert done.returncode == 2
