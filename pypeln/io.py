@@ -17,6 +17,7 @@ __all__ = [
     "Namespace",
     "StageStatus",
     "WorkerInfo",
+    "batch",
     "concat",
     "each",
     "filter",
@@ -27,10 +28,12 @@ __all__ = [
     "run",
     "to_async_iterable",
     "to_iterable",
+    "unbatch",
 ]
 
 _calls = IoFrontEnd(WorkerKind.TASK, "io")
 
+batch = _calls.batch
 concat = _calls.concat
 each = _calls.each
 filter = _calls.filter
@@ -41,6 +44,7 @@ ordered = _calls.ordered
 run = _calls.run
 to_async_iterable = _calls.to_async_iterable
 to_iterable = _calls.to_iterable
+unbatch = _calls.unbatch
 
 
 def __getattr__(name: str) -> Any:

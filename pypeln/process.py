@@ -9,6 +9,7 @@ from pypeln.pr import (
     Namespace,
     StageStatus,
     WorkerInfo,
+    batch,
     concat,
     each,
     filter,
@@ -18,6 +19,7 @@ from pypeln.pr import (
     ordered,
     run,
     to_iterable,
+    unbatch,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = [
     "Namespace",
     "StageStatus",
     "WorkerInfo",
+    "batch",
     "concat",
     "each",
     "filter",
@@ -37,6 +40,7 @@ __all__ = [
     "ordered",
     "run",
     "to_iterable",
+    "unbatch",
 ]
 
 

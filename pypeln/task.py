@@ -9,6 +9,7 @@ from pypeln.io import (
     Namespace,
     StageStatus,
     WorkerInfo,
+    batch,
     concat,
     each,
     filter,
@@ -19,6 +20,7 @@ from pypeln.io import (
     run,
     to_async_iterable,
     to_iterable,
+    unbatch,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ __all__ = [
     "Namespace",
     "StageStatus",
     "WorkerInfo",
+    "batch",
     "concat",
     "each",
     "filter",
@@ -39,6 +42,7 @@ __all__ = [
     "run",
     "to_async_iterable",
     "to_iterable",
+    "unbatch",
 ]
 
 

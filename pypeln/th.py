@@ -17,6 +17,7 @@ __all__ = [
     "Namespace",
     "StageStatus",
     "WorkerInfo",
+    "batch",
     "concat",
     "each",
     "filter",
@@ -26,10 +27,12 @@ __all__ = [
     "ordered",
     "run",
     "to_iterable",
+    "unbatch",
 ]
 
 _calls = FrontEnd(WorkerKind.THREAD, "th")
 
+batch = _calls.batch
 concat = _calls.concat
 each = _calls.each
 filter = _calls.filter
@@ -39,6 +42,7 @@ map = _calls.map
 ordered = _calls.ordered
 run = _calls.run
 to_iterable = _calls.to_iterable
+unbatch = _calls.unbatch
 
 
 def __getattr__(name: str) -> Any:

@@ -41,6 +41,21 @@ def checked_workers(call: str, workers: object, least: int) -> int:
     return number
 
 
+def checked_batch_size(call: str, n: object) -> int:
+    """The number of elements of a batch.
+
+    Raises:
+        TypeError: It is not an integer.
+        ValueError: It is less than 1.
+    """
+    if hasattr(type(n), "__iter__"):
+        raise TypeError(f"{call}: n must be an integer, got {_described(n)}; write {call}(32, stage)")
+    number = _integer(call, "n", n)
+    if number < 1:
+        raise ValueError(f"{call}: n must be at least 1, the number of elements of a batch, got {number}")
+    return number
+
+
 def checked_maxsize(call: str, maxsize: object) -> int:
     """The bound of a queue in elements.
 

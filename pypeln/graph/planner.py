@@ -93,7 +93,8 @@ def sources_first(root: Stage[Any]) -> list[Stage[Any]]:
 def _cut_tail(root: Stage[Any]) -> tuple[Stage[Any], list[Stage[Any]], list[Stage[Any]]]:
     """Splits off what the consumer itself does: the last `ordered`s, and a chain of sync stages.
 
-    An `ordered` inside that chain may be done before it: one thread that calls `f` keeps the order.
+    An `ordered` inside that chain may be done before it: one thread that calls `f` keeps the order. But it is
+    not done before a `batch`, whose batches would then be of other elements.
 
     Returns:
         The last stage that needs workers, the `ordered`s of which one is as good as all, and the sync stages.
@@ -104,7 +105,11 @@ def _cut_tail(root: Stage[Any]) -> tuple[Stage[Any], list[Stage[Any]], list[Stag
     while len(stage.inputs) == 1:
         if stage.operator.reorders:
             ordereds.append(stage)
-        elif root.kind is WorkerKind.SYNC and stage.kind is WorkerKind.SYNC:
+        elif (
+            root.kind is WorkerKind.SYNC
+            and stage.kind is WorkerKind.SYNC
+            and not (ordereds and stage.operator.gathers)
+        ):
             trailing.append(stage)
         else:
             break
@@ -150,6 +155,7 @@ def _planned_stage(stage: Stage[Any], id: int, names: _Names, only_sync: bool) -
         on_done=stage.on_done,
         source=stage.source,
         policy=stage.policy,
+        batching=stage.batching,
     )
 
 
@@ -221,6 +227,6 @@ def _check_dimensions(plan: Plan) -> None:
         if dimensions[stage.id] > MOST_DIMENSIONS:
             raise ValueError(
                 f"stage {stage.name}: its element_index would have {dimensions[stage.id]} dimensions, "
-                f"one for the source and one for each flat_map, and at most {MOST_DIMENSIONS} are possible; "
-                "join some of the flat_maps into one function"
+                f"one for the source, each flat_map and each unbatch, and at most {MOST_DIMENSIONS} are "
+                "possible; join some of the flat_maps into one function"
             )

@@ -12,7 +12,7 @@ from pypeln.run.policy import ErrorPolicy
 
 if TYPE_CHECKING:
     from pypeln.element import Element
-    from pypeln.run.plan import Operator, Plan, WorkerKind
+    from pypeln.run.plan import BatchOptions, Operator, Plan, WorkerKind
     from pypeln.run.stats import StageStats
 
 T_co = TypeVar("T_co", covariant=True)
@@ -40,6 +40,7 @@ class Stage(Generic[T_co]):
         source: What a source iterates.
         use_thread: Whether a source of a process pipeline is iterated by a thread of this process.
         policy: What becomes of elements that `f` cannot do.
+        batching: What a batch is made of; None for a stage that makes none.
 
     Example:
         >>> from pypeln import sync
@@ -50,6 +51,7 @@ class Stage(Generic[T_co]):
 
     __slots__ = (
         "__weakref__",
+        "batching",
         "f",
         "inputs",
         "kind",
@@ -76,6 +78,7 @@ class Stage(Generic[T_co]):
     source: Any
     use_thread: bool
     policy: ErrorPolicy
+    batching: BatchOptions | None
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Stage(Generic[T_co]):
         source: Any = None,
         use_thread: bool = True,
         policy: ErrorPolicy | None = None,
+        batching: BatchOptions | None = None,
     ) -> None:
         describe = object.__setattr__
         describe(self, "operator", operator)
@@ -106,12 +110,15 @@ class Stage(Generic[T_co]):
         describe(self, "source", source)
         describe(self, "use_thread", use_thread)
         describe(self, "policy", policy or ErrorPolicy())
+        describe(self, "batching", batching)
 
     @property
     def name(self) -> str:
         """What people call it: `map(slow_add1)`."""
-        if self.f is not None:
+        if self.f is not None and not self.operator.owns_f:
             return f"{self.operator.name}({function_name(self.f)})"
+        if self.batching is not None:
+            return f"{self.operator.name}({self.batching.n})"
         if self.operator.feeds:
             return f"{self.operator.name}({type(self.source).__name__})"
         return self.operator.name

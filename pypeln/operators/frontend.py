@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pypeln.operators.batch import Batch, IoBatch
 from pypeln.operators.concat import Concat, IoConcat
 from pypeln.operators.each import Each, IoEach
 from pypeln.operators.filter import Filter, IoFilter
@@ -11,13 +12,24 @@ from pypeln.operators.map import IoMap, Map
 from pypeln.operators.ordered import IoOrdered, Ordered
 from pypeln.operators.run import IoRun, Run
 from pypeln.operators.to_iterable import IoToIterable, ToIterable
+from pypeln.operators.unbatch import IoUnbatch, Unbatch
 
 
-class FrontEnd(Map, Filter, FlatMap, Each, Run, Concat, Ordered, FromIterable, ToIterable):
+class FrontEnd(Map, Filter, FlatMap, Each, Batch, Unbatch, Run, Concat, Ordered, FromIterable, ToIterable):
     """The calls for processes, threads, and the consumer itself."""
 
 
 class IoFrontEnd(
-    IoMap, IoFilter, IoFlatMap, IoEach, IoRun, IoConcat, IoOrdered, IoFromIterable, IoToIterable
+    IoMap,
+    IoFilter,
+    IoFlatMap,
+    IoEach,
+    IoBatch,
+    IoUnbatch,
+    IoRun,
+    IoConcat,
+    IoOrdered,
+    IoFromIterable,
+    IoToIterable,
 ):
     """The calls for tasks."""

@@ -34,6 +34,7 @@ class Emission(enum.IntEnum):
     EACH_OF_RESULT = 2  # flat_map: each of the result, the index grows by a dimension
     NOTHING = 3  # each: nothing
     INPUT = 4  # concat, ordered: the element; there is no f
+    GATHERED = 5  # batch: many elements as one, under the index of the last; there is no f
 
 
 class Operator(NamedTuple):
@@ -43,6 +44,31 @@ class Operator(NamedTuple):
     emission: Emission
     reorders: bool = False  # ordered: releases elements by index
     feeds: bool = False  # from_iterable: has a source instead of an input
+    owns_f: bool = False  # unbatch: f is not the user's
+
+    @property
+    def gathers(self) -> bool:
+        """Whether it makes one element of several."""
+        return self.emission is Emission.GATHERED
+
+    @property
+    def holds_many(self) -> bool:
+        """Whether it takes many elements before it answers for any."""
+        return self.reorders or self.gathers
+
+
+class BatchOptions(NamedTuple):
+    """What a batch is made of.
+
+    Attributes:
+        n: How many elements.
+        stack: Whether their arrays become one with a new first axis, instead of a list of them.
+        drop_last: Whether a last batch that is not full is dropped.
+    """
+
+    n: int
+    stack: bool = False
+    drop_last: bool = False
 
 
 class Outlet(NamedTuple):
@@ -68,6 +94,7 @@ class PlannedStage:
         outlets: The edges it puts into.
         windowed: A source upstream of `ordered`: may not run ahead of it without bound.
         policy: What becomes of elements that f cannot do.
+        batching: What its batches are made of, when it makes any.
         parameters: What the functions can be given, by role; filled by `run.callbacks`.
     """
 
@@ -87,6 +114,7 @@ class PlannedStage:
         outlets: list[Outlet] | None = None,
         windowed: bool = False,
         policy: ErrorPolicy = DEFAULT,
+        batching: BatchOptions | None = None,
     ) -> None:
         self.id = id
         self.name = name
@@ -102,6 +130,7 @@ class PlannedStage:
         self.outlets: list[Outlet] = [] if outlets is None else outlets
         self.windowed = windowed
         self.policy = policy
+        self.batching = batching
         self.parameters: dict[str, list[tuple[str, bool, bool]]] = {}
 
 

@@ -165,12 +165,12 @@ def _worker_doing(watched: WatchedRun, stage: PlannedStage, number: int) -> tupl
         return f"in f for {busy_s:.1f} s with element {_index(run, stage, number)}", True
     if ledger.state(number) == WAITING:
         return f"waits for an element from {_upstream(run, stage)}", False
-    if not counts["taken"] and not stage.operator.reorders and stage.f is not None:
+    if not counts["taken"] and not stage.operator.holds_many and stage.f is not None:
         what = "on_start has not returned" if stage.on_start else "has not started"
         return f"{what} for {still_s:.1f} s", True
     assert stage.inlet is not None
     inlet = meter_of(run.wiring.queues[stage.inlet])
-    if in_hand > 0 and not stage.operator.reorders:
+    if in_hand > 0 and not stage.operator.holds_many:
         return _room(run, stage), False
     if not inlet.count:
         return f"waits for an element from {_upstream(run, stage)}", False
@@ -190,6 +190,8 @@ def _tasks_doing(watched: WatchedRun, stage: PlannedStage) -> Doing:
         if full:
             return Doing("", _room(run, stage))
         return Doing("", f"its source has not given an element for {still_s:.1f} s", True)
+    if stage.operator.holds_many:  # what it has in hand waits for other elements
+        return Doing("", _room(run, stage) if full else f"waits for an element from {_upstream(run, stage)}")
     if not in_hand:
         if stage.on_start is not None and not counts["taken"]:
             return Doing("", f"waits for an element from {_upstream(run, stage)}, or for on_start")

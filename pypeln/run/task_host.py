@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pypeln.errors import PipelineError, RunAborted
 from pypeln.run import callbacks
 from pypeln.run.notes import note_place
-from pypeln.run.plan import PlannedStage
+from pypeln.run.plan import Emission, PlannedStage
+from pypeln.run.task_mover import Mover
 from pypeln.run.task_source import Source
 from pypeln.run.task_timing import Turn
 from pypeln.run.task_worker import Workers
@@ -124,6 +125,8 @@ class StageInHost:
             injection = await callbacks.prepare_async(self.plan, info)
             if self.plan.operator.feeds:
                 await Source(self).run()
+            elif self.plan.operator.emission in (Emission.INPUT, Emission.GATHERED):
+                await Mover(self).run()
             else:
                 await Workers(self, injection).run()
             self.host.run.finished(self.plan)

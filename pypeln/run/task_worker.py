@@ -1,4 +1,4 @@
-"""The worker coroutines of one stage, and what an element goes through in them.
+"""The worker coroutines of one stage that calls a function, and what an element goes through in them.
 
 A worker lives as long as its stage: it takes an element, calls `f`, awaits what `f` returned, and puts. A
 Task for each element would cost more than most elements do. Workers are made as they are needed: whoever is
@@ -83,8 +83,6 @@ class Workers:
         assert stage.inlet is not None
         self._inlet: Inlet = stage.inlet
         self._limit = stage.plan.workers or NO_LIMIT
-        if self._emission is Emission.INPUT:
-            self._limit = 1  # moving elements along never awaits anything but room
         self._unlimited = self._limit is NO_LIMIT
         self._alive = 0
         self._idle = 0  # wait at the inlet, or were made and have not taken yet
@@ -105,8 +103,7 @@ class Workers:
         self._quantum_s = QUANTUM_S / self._alive
         stage = self._stage
         for _ in range(number):
-            work = self._move() if self._emission is Emission.INPUT else self._work()
-            task = stage.host.make_task(work, stage.plan.name, self._context)
+            task = stage.host.make_task(self._work(), stage.plan.name, self._context)
             task.add_done_callback(self._left)
 
     def _left(self, task: asyncio.Task[None]) -> None:
@@ -324,48 +321,6 @@ class Workers:
                 await self._emit(value, result, index, lane, trial)
         return trial.out
 
-    async def _move(self) -> None:
-        """Send on what comes in, in order where the operator says so."""
-        stage, inlet = self._stage, self._inlet
-        counters, turn, me = stage.counters, stage.host.turn, object()
-        ordering = stage.host.run.ordering(stage.plan) if stage.plan.operator.reorders else None
-        index: tuple[int, ...] | None = None
-        try:
-            while True:
-                entry = inlet.take_nowait()
-                if entry is EMPTY_ENTRY:
-                    index = None
-                    entry = await inlet.take()
-                value, index, lane, count = entry
-                if entry is CLOSED_ENTRY:
-                    break
-                if count == ELEMENT:
-                    counters.taken += 1
-                    if ordering is None:
-                        await self._send(value, index, lane)
-                    else:
-                        for released in ordering.push(index, lane, value):
-                            await self._send_released(*released)
-                else:
-                    # Another `ordered` further down wants it too, and it need not wait for its turn.
-                    await self._send_end(index, lane, count)
-                    if ordering is not None:
-                        for released in ordering.end(index, lane, count):
-                            await self._send_released(*released)
-                if turn.is_over(me, self._quantum_s):
-                    await turn.give_way(me, self._quantum_s)
-            if ordering is not None:
-                for released in ordering.close():
-                    await self._send_released(*released)
-        except GeneratorExit:
-            raise
-        except RunAborted:
-            pass  # ends here: a Task keeps the traceback of what it raised, whose frames have the Task
-        except BaseException as error:
-            if index is not None and not stage.host.aborting:
-                counters.failed += 1
-            stage.host.fail(error, stage.plan, index)
-
     async def _in_time(self, awaitable: Any, deadline: Deadline) -> Any:
         """Await, or raise TimedOut: for the deadline's own cancellation, and nothing else."""
         deadline.start()
@@ -467,18 +422,6 @@ class Workers:
                 entry = (None, index, lane + offset, (puts + outlets - 1 - which) // outlets)
                 if not outlet.put_nowait(entry):
                     await self._wait_to_put(outlet, entry)
-
-    async def _send(self, value: Any, index: tuple[int, ...], lane: int) -> None:
-        counters = self._stage.counters
-        for outlet, offset in self._stage.outlets:
-            entry = (value, index, lane + offset, ELEMENT)
-            if not outlet.put_nowait(entry):
-                await self._wait_to_put(outlet, entry)
-        counters.sent += 1
-        counters.emitted += 1
-
-    async def _send_released(self, index: tuple[int, ...], lane: int, value: Any) -> None:
-        await self._send(value, index, lane)
 
     async def _send_end(self, index: tuple[int, ...], lane: int, count: int) -> None:
         for outlet, offset in self._stage.ended_outlets:

@@ -27,6 +27,7 @@ from pypeln._core.worker import Worker
 from pypeln.descriptors import received
 from pypeln.element import Element
 from pypeln.errors import WorkerDied
+from pypeln.run.batching import Batching, BatchWorker
 from pypeln.run.callbacks import WorkerInfo, finish, prepare
 from pypeln.run.notes import note_place, unsendable
 from pypeln.run.numbering import close_generator
@@ -89,7 +90,7 @@ class ProcessJob:
     @property
     def calls_f(self) -> bool:
         """Whether its elements are taken and answered for one by one."""
-        return not (self.stage.operator.feeds or self.stage.operator.reorders)
+        return not (self.stage.operator.feeds or self.stage.operator.holds_many)
 
     @property
     def sees_again(self) -> bool:
@@ -238,7 +239,7 @@ class Desk:
             assert plan.region is not None
             plan.window = Window(None, job.control, plan.region.offset, ring_fd(plan.bell))
             self._windows.append(plan.window)
-        self._worker: Worker | None = None
+        self._worker: Worker | BatchWorker | None = None
 
     def work(self) -> None:
         """From on_start to the close of the outlets."""
@@ -258,6 +259,12 @@ class Desk:
             assert self.inlet is not None
             ordering = Ordering(job.lanes_in, job.windows)
             reorder_stage(self.inlet, self.outlets, ordering, self.ledger, job.number)
+        elif stage.batching is not None:
+            assert self.inlet is not None
+            batching = Batching(stage.batching, job.lanes_in)
+            self._worker = BatchWorker(self.inlet, self.outlets, batching, self.ledger, job.number)
+            self._worker.run()
+            self._worker = None
         else:
             assert self.inlet is not None
             self._worker = Worker(

@@ -13,6 +13,7 @@ from pypeln._core.outlets import Outlets
 from pypeln._core.worker import Worker
 from pypeln.element import Element
 from pypeln.errors import PipelineError
+from pypeln.run.batching import Batching, BatchWorker
 from pypeln.run.callbacks import WorkerInfo, finish, prepare
 from pypeln.run.notes import note_place, unsendable
 from pypeln.run.numbering import close_generator
@@ -40,7 +41,7 @@ class WorkerThread:
         self.number = run.wiring.first[stage.id] + worker
         self.guard: Guard | None = None
         self._run = run
-        self._loop: Worker | None = None
+        self._loop: Worker | BatchWorker | None = None
         self.thread = threading.Thread(
             target=context.run, args=(self._main,), name=f"pypeln {stage.name} worker {worker}", daemon=True
         )
@@ -107,6 +108,13 @@ class WorkerThread:
             assert stage.inlet is not None
             ordering = Ordering(run.plan.edges[stage.inlet].lanes, wiring.windows_behind(stage))
             reorder_stage(inlet, outlets, ordering, wiring.ledger, self.number)
+        elif stage.batching is not None:
+            inlet = wiring.inlet(stage, self.worker)
+            assert stage.inlet is not None
+            batching = Batching(stage.batching, run.plan.edges[stage.inlet].lanes)
+            self._loop = BatchWorker(inlet, outlets, batching, wiring.ledger, self.number)
+            self._loop.run()
+            self._loop = None
         else:
             self._loop = Worker(
                 stage.operator.emission,
