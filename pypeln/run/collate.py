@@ -1,8 +1,8 @@
 """Stacking elements into one array, and taking such an array apart again.
 
 The first element of a batch says what the others must be: shape, dtype, structure. Room for the whole batch
-is made at once, and each element is written to its place in it as it comes: one copy, after which the element is
-needed no longer. What becomes of a structure is what torch's `default_collate` makes of it.
+is made at once, and each element is written to its place in it as it comes: one copy, after which the element
+is needed no longer. What becomes of a structure is what torch's `default_collate` makes of it.
 
 numpy is imported by the first element that is stacked, not before: whoever stacks nothing need not have it.
 """

@@ -19,7 +19,17 @@ CORE = HERE.parents[1] / "src_c"
 
 FLAGS = "-std=c11 -D_DEFAULT_SOURCE -O1 -g1 -pthread -fno-sanitize-recover=all"
 # segment_*.c is left out: the target says itself what may be reserved.
-PARTS = ["ring", "park", "park_linux", "lease", "fault_point", "arena", "arena_chunks", "arena_repair"]
+PARTS = [
+    "ring",
+    "park",
+    "park_linux",
+    "lease",
+    "fault_point",
+    "arena",
+    "arena_chunks",
+    "arena_repair",
+    "holding",
+]
 
 INPUT_NBYTES = 400
 SEEDS = 100
