@@ -141,7 +141,11 @@ void pp_arena_press(pp_arena *arena, bool pressed) {
 }
 
 void pp_arena_note(pp_arena *arena, int figure, uint64_t nbytes) {
-    pp_add_rlx(&arena->header->figures[2 * figure], 1);
+    pp_arena_note_many(arena, figure, 1, nbytes);
+}
+
+void pp_arena_note_many(pp_arena *arena, int figure, uint64_t count, uint64_t nbytes) {
+    pp_add_rlx(&arena->header->figures[2 * figure], count);
     pp_add_rlx(&arena->header->figures[2 * figure + 1], nbytes);
 }
 

@@ -62,8 +62,9 @@ void pp_arena_unhold(pp_arena *arena, unsigned holder, uint64_t nbytes);
 /* Somebody found no room (true), or has found some. */
 void pp_arena_press(pp_arena *arena, bool pressed);
 
-/* Count one buffer of nbytes. */
+/* Count buffers: one, or several of nbytes together. */
 void pp_arena_note(pp_arena *arena, int figure, uint64_t nbytes);
+void pp_arena_note_many(pp_arena *arena, int figure, uint64_t count, uint64_t nbytes);
 void pp_arena_figure(const pp_arena *arena, int figure, uint64_t *count, uint64_t *nbytes);
 
 /* After a process is proven dead: undo what it was lending or leaving, or let it stand, and clear its bit

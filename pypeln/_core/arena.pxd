@@ -4,6 +4,11 @@ from pypeln._core.c cimport pp_arena, pp_descriptor, pp_ring
 from pypeln._core.memory cimport Segment
 
 
+cdef struct Looks:
+    uint32_t views       # how many
+    uint32_t writers     # of them, those that may be written through
+
+
 cdef class Arena:
     cdef readonly Segment segment
     cdef pp_arena handle
@@ -11,7 +16,8 @@ cdef class Arena:
     cdef int place               # which of the processes that hold blocks this one is; -1: none
     cdef uint64_t generation     # of the process that adopted it
     cdef uint64_t limit
-    cdef uint32_t **views        # how many views this process has on each block, by chunk
+    cdef Looks **looks           # how this process looks at each block, by chunk
+    cdef dict tensors            # where those views begin that are a tensor's and nobody else's
     cdef pp_ring *ring           # whose producers wait for room here; NULL once the run is over
     cdef Segment control
     cdef int bell
@@ -20,13 +26,14 @@ cdef class Arena:
     cdef bint contains(self, const void *address) noexcept
     cdef char *address(self, uint64_t offset) noexcept
     cdef uint64_t offset_of(self, const void *address) noexcept
-    cdef bint hold(self, pp_descriptor block) except -1
-    cdef int drop(self, pp_descriptor block) except -1
+    cdef bint hold(self, pp_descriptor block, bint read_only) except -1
+    cdef int drop(self, pp_descriptor block, bint read_only) except -1
+    cdef bint is_written(self, pp_descriptor block) noexcept
     cdef int notify(self) except -1
     cdef BlockView view(self, uint64_t offset, uint64_t nbytes, bint read_only)
     cdef void *allocate(self, uint64_t nbytes) noexcept
     cdef int give_back(self, void *address) except -1
-    cdef uint32_t *_count_of(self, pp_descriptor block) except NULL
+    cdef Looks *_looks_at(self, pp_descriptor block) except NULL
     cdef void _forget(self)
 
 
@@ -37,6 +44,9 @@ cdef class BlockView:
     cdef uint64_t nbytes
     cdef uint64_t generation
     cdef bint read_only
+    cdef bint is_tensors  # what looks at it is a tensor's storage, and nothing else
+    cdef char *start(self) noexcept
+    cdef int give_to_tensor(self) except -1
 
 
 cdef class Arenas:

@@ -7,7 +7,7 @@ one gives the block back. What a forked copy of a process inherits of this is no
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
 from pypeln._core.c cimport (
@@ -90,13 +90,14 @@ cdef class Arena:
             raise CorruptMemory("this is no arena")
         pp_arena_usage(&self.handle, &capacity, NULL, NULL, NULL)
         self.limit = capacity // HELD_SHARE
-        self.views = <uint32_t **>calloc(self.handle.chunks, sizeof(uint32_t *))
-        if self.views == NULL:
+        self.looks = <Looks **>calloc(self.handle.chunks, sizeof(Looks *))
+        if self.looks == NULL:
             raise MemoryError
+        self.tensors = {}
 
     def __dealloc__(self):
         self._forget()
-        free(self.views)
+        free(self.looks)
 
     def adopt(self, int place, uint32_t owner):
         """From now on this process holds blocks, in this place among those that do.
@@ -112,9 +113,9 @@ cdef class Arena:
 
     cdef void _forget(self):
         cdef uint64_t i
-        for i in range(self.handle.chunks if self.views != NULL else 0):
-            free(self.views[i])
-            self.views[i] = NULL
+        for i in range(self.handle.chunks if self.looks != NULL else 0):
+            free(self.looks[i])
+            self.looks[i] = NULL
 
     def connect(self, int bell):
         """Say what rings for a loop that waits for room here; -1 for none."""
@@ -158,44 +159,51 @@ cdef class Arena:
     cdef uint64_t offset_of(self, const void *address) noexcept:
         return <const unsigned char *>address - self.segment.segment.base - self.handle.payload_offset
 
-    cdef uint32_t *_count_of(self, pp_descriptor block) except NULL:
+    cdef Looks *_looks_at(self, pp_descriptor block) except NULL:
         cdef uint64_t chunk = block.offset // PP_CHUNK_BYTES
-        if self.views[chunk] == NULL:
-            self.views[chunk] = <uint32_t *>calloc(PP_CHUNK_BYTES // PP_BLOCK_MIN, sizeof(uint32_t))
-            if self.views[chunk] == NULL:
+        if self.looks[chunk] == NULL:
+            self.looks[chunk] = <Looks *>calloc(PP_CHUNK_BYTES // PP_BLOCK_MIN, sizeof(Looks))
+            if self.looks[chunk] == NULL:
                 raise MemoryError
-        return &self.views[chunk][block.offset % PP_CHUNK_BYTES // PP_BLOCK_MIN]
+        return &self.looks[chunk][block.offset % PP_CHUNK_BYTES // PP_BLOCK_MIN]
 
-    cdef bint hold(self, pp_descriptor block) except -1:
+    cdef bint hold(self, pp_descriptor block, bint read_only) except -1:
         """Hold a block once more; False when this process is to copy instead."""
-        cdef uint32_t *count
+        cdef Looks *looks
         if not self.holds():
             return False
         with cython.critical_section(self):
-            count = self._count_of(block)
-            if count[0] == 0:
+            looks = self._looks_at(block)
+            if looks.views == 0:
                 if not pp_arena_may_hold(&self.handle, self.place, block.nbytes, self.limit):
                     return False
                 if pp_block_hold(&self.handle, block, self.place) != PP_OK:
                     pp_arena_unhold(&self.handle, self.place, block.nbytes)
                     raise CorruptMemory("a block that nobody has was to be looked at")
-            count[0] += 1
+            looks.views += 1
+            looks.writers += not read_only
         return True
 
-    cdef int drop(self, pp_descriptor block) except -1:
+    cdef int drop(self, pp_descriptor block, bint read_only) except -1:
         """One view less."""
-        cdef uint32_t *count
+        cdef Looks *looks
         cdef pp_bool freed = False
         with cython.critical_section(self):
-            count = self._count_of(block)
-            count[0] -= 1
-            if count[0] == 0:
+            looks = self._looks_at(block)
+            looks.views -= 1
+            looks.writers -= not read_only
+            if looks.views == 0:
                 if pp_block_drop(&self.handle, block, self.place, &freed) != PP_OK:
                     raise CorruptMemory("a block was given back that was not held")
                 pp_arena_unhold(&self.handle, self.place, block.nbytes)
         if freed:
             self.notify()
         return 0
+
+    cdef bint is_written(self, pp_descriptor block) noexcept:
+        """Whether this process may write to a block that it holds. What it only reads, nobody writes to."""
+        cdef Looks *looks = self.looks[block.offset // PP_CHUNK_BYTES]
+        return looks == NULL or looks[block.offset % PP_CHUNK_BYTES // PP_BLOCK_MIN].writers != 0
 
     cdef int notify(self) except -1:
         """A block is free: who waits for room may look again."""
@@ -209,7 +217,7 @@ cdef class Arena:
         cdef BlockView view
         if pp_block_at(&self.handle, offset, nbytes, &block) != PP_OK:
             raise CorruptMemory("a buffer that lies in no block of its arena")
-        if not self.hold(block):
+        if not self.hold(block, read_only):
             pp_arena_note(&self.handle, PP_COPIED_OUT, nbytes)
             return None
         view = BlockView.__new__(BlockView)
@@ -229,7 +237,7 @@ cdef class Arena:
         if not self.holds() or pp_arena_allocate(&self.handle, nbytes, &block) != PP_OK:
             return NULL
         try:
-            held = pp_block_at(&self.handle, block.offset, nbytes, &whole) == PP_OK and self.hold(whole)
+            held = pp_block_at(&self.handle, block.offset, nbytes, &whole) == PP_OK and self.hold(whole, False)
         except BaseException:
             pass
         if not held:
@@ -245,7 +253,7 @@ cdef class Arena:
             return 0
         if pp_block_at(&self.handle, self.offset_of(address), 1, &block) != PP_OK:
             raise CorruptMemory("an array's memory lies in no block")
-        return self.drop(block)
+        return self.drop(block, False)
 
 
 @cython.no_gc
@@ -259,7 +267,18 @@ cdef class BlockView:
     def __dealloc__(self):
         # In a forked copy of the process that holds the block there is nothing to give back.
         if self.generation == generation and self.arena is not None:
-            self.arena.drop(self.block)
+            if self.is_tensors:
+                self.arena.tensors.pop(<uintptr_t>self.start(), None)
+            self.arena.drop(self.block, self.read_only)
+
+    cdef char *start(self) noexcept:
+        return self.arena.address(self.offset)
+
+    cdef int give_to_tensor(self) except -1:
+        """What looks at it from now on is a tensor's storage, and nothing else."""
+        self.is_tensors = True
+        self.arena.tensors[<uintptr_t>self.start()] = None
+        return 0
 
     def __len__(self):
         return self.nbytes

@@ -9,13 +9,16 @@ numpy, so that only processes that have arrays do; it fills in `decoder.array_ca
 """
 
 cimport numpy as np
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
+from pypeln._core.arena cimport Arenas, BlockView
 from pypeln._core.decoder cimport array_calls
+from pypeln._core.pickling cimport extent_of
 
 import pickle
 
@@ -41,6 +44,8 @@ cdef enum:
     STRIDED = 2
     NDIM_MOST = 63  # what fits beside the order
     PICKLES_KEPT = 256
+    ASIDE_MIN = 2048  # smaller ones go within the pickle, as numpy does it
+    DESCRIPTION_MAX = 4096
 
 COMMON = "?bBhHiIqQefdFD"
 cdef list dtypes = [np.dtype(char) for char in COMMON]
@@ -269,6 +274,48 @@ cdef PyObject *compact(PyObject *value) except NULL:
         array = PyArray_NewCopy(array, np.NPY_KEEPORDER)
     Py_INCREF(array)
     return <PyObject *>array
+
+
+def reduce_array(np.ndarray array not None):
+    """How an array is pickled within something else: its description, and a buffer for its data."""
+    cdef unsigned char[DESCRIPTION_MAX] room
+    cdef char *low = NULL
+    cdef size_t nbytes = 0
+    cdef Py_ssize_t written
+    cdef object compacted
+    extent(<PyObject *>array, &low, &nbytes)
+    written = -1 if nbytes < ASIDE_MIN else describe(<PyObject *>array, room, sizeof(room))
+    if written < 0:
+        return array.__reduce_ex__(5)
+    if array_calls.near == NULL or (<Arenas><object>array_calls.near).find(low) is None:
+        # What is copied is copied without its gaps.
+        compacted = <object>compact(<PyObject *>array)
+        Py_DECREF(compacted)  # the pointer was a reference of its own
+        array = compacted
+        extent(<PyObject *>array, &low, &nbytes)
+        written = describe(<PyObject *>array, room, sizeof(room))
+    buffer = extent_of(array, low, nbytes, not np.PyArray_ISWRITEABLE(array))
+    return array_on, (PyBytes_FromStringAndSize(<const char *>room, written), pickle.PickleBuffer(buffer))
+
+
+def array_on(bytes description not None, buffer):
+    """The array that was pickled, on the buffer that has arrived."""
+    cdef size_t used = 0
+    cdef Py_buffer data
+    cdef BlockView view
+    if type(buffer) is BlockView:
+        view = <BlockView>buffer
+        return rebuild(
+            <const unsigned char *>PyBytes_AS_STRING(description), PyBytes_GET_SIZE(description), &used,
+            view, view.start(), view.nbytes, not view.read_only)
+    PyObject_GetBuffer(buffer, &data, PyBUF_SIMPLE)
+    try:
+        # The array keeps what has the buffer, which nobody else knows and so nobody resizes.
+        return rebuild(
+            <const unsigned char *>PyBytes_AS_STRING(description), PyBytes_GET_SIZE(description), &used,
+            buffer, <char *>data.buf, data.len, not data.readonly)
+    finally:
+        PyBuffer_Release(&data)
 
 
 array_calls.type = &PyArray_Type

@@ -174,7 +174,7 @@ cdef extern from "holding.h" nogil:
     ctypedef unsigned char pp_bool "bool"
     enum: PP_HOLDERS
     enum:
-        PP_COPIED_IN, PP_COPIED_HELD, PP_COPIED_BUSY, PP_LENT, PP_VIEWED, PP_COPIED_OUT, PP_BORN
+        PP_COPIED_IN, PP_COPIED_HELD, PP_COPIED_BUSY, PP_LENT, PP_VIEWED, PP_COPIED_OUT, PP_BORN, PP_FIGURES
     int pp_block_at(const pp_arena *arena, uint64_t offset, uint64_t nbytes, pp_descriptor *block) noexcept
     int pp_block_hold(const pp_arena *arena, pp_descriptor block, unsigned int holder) noexcept
     int pp_block_drop(const pp_arena *arena, pp_descriptor block,
@@ -189,5 +189,6 @@ cdef extern from "holding.h" nogil:
     void pp_arena_unhold(pp_arena *arena, unsigned int holder, uint64_t nbytes) noexcept
     void pp_arena_press(pp_arena *arena, bint pressed) noexcept
     void pp_arena_note(pp_arena *arena, int figure, uint64_t nbytes) noexcept
+    void pp_arena_note_many(pp_arena *arena, int figure, uint64_t count, uint64_t nbytes) noexcept
     void pp_arena_figure(const pp_arena *arena, int figure, uint64_t *count, uint64_t *nbytes) noexcept
     void pp_arena_settle(pp_arena *arena, uint16_t dead, int holder, bint undo) noexcept

@@ -3,7 +3,9 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint16_t, uint64_t
 
 from pypeln._core.arena cimport Arena, Arenas
-from pypeln._core.c cimport pp_reference
+from pypeln._core.c cimport PP_FIGURES, pp_descriptor, pp_reference
+from pypeln._core.ownership cimport Reach
+from pypeln._core.pickling cimport Pickling
 
 
 cdef struct Piece:               # bytes that are copied straight from their owner into the payload
@@ -11,6 +13,12 @@ cdef struct Piece:               # bytes that are copied straight from their own
     uint64_t nbytes
     uint64_t offset              # from the start of the payload, a multiple of 64
     size_t field                 # where in the head this offset is written
+
+
+cdef struct Range:               # of a block that is lent
+    size_t number
+    uint64_t offset
+    uint64_t nbytes
 
 
 cdef class Encoder:
@@ -43,6 +51,16 @@ cdef class Encoder:
     cdef size_t nrefs
     cdef size_t ref_capacity
     cdef size_t lent             # bytes that are referred to
+    cdef Range* ranges
+    cdef size_t nranges
+    cdef size_t range_capacity
+    cdef PyObject* doubted[16]   # whose buffers more than one reference leads to; compared, never followed
+    cdef int ndoubted
+    cdef Reach reach
+    cdef bint reached            # it says what nobody else has
+    cdef uint64_t tally[PP_FIGURES]  # what happens to buffers: pairs of count and bytes
+    cdef int ncounted
+    cdef Pickling pickling
 
     cdef int encode(self, object value) except -1
     # Lays out `total` bytes. Releases the GIL while it copies when they are many.
@@ -68,8 +86,15 @@ cdef class Encoder:
     cdef bint _refer(
         self, PyObject* owner, const void* source, size_t nbytes, bint read_only, bint owned
     ) except -1
-    cdef bint _is_given_away(self, PyObject* owner, bint read_only, bint owned, bint* for_all) except -1
-    cdef int _number_of(self, Arena arena, const void* source, size_t nbytes, bint read_only) except -2
+    cdef bint _is_given_away(self, PyObject* owner, bint owned, Arena arena) except -1
+    cdef bint _leads_alone(self, PyObject* under, bint owned) noexcept
+    cdef int _number_of(self, Arena arena, pp_descriptor block) except -2
+    cdef bint _overlaps(self, size_t number, uint64_t offset, size_t nbytes) noexcept
+    cdef int _note_range(self, size_t number, uint64_t offset, size_t nbytes) except -1
+    cdef void _count(self, int figure, size_t nbytes) noexcept
+    cdef void _report(self) noexcept
+    cdef bint _doubt_is_cleared(self) except -1
+    cdef int _buffer(self, PyObject* view) except -1
     cdef int _take_back(self) except -1
     cdef int _pickle(self, object value) except -1
     cdef int _size(self, int tag, size_t size) except -1

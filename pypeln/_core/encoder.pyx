@@ -19,14 +19,15 @@ from libc.string cimport memcpy, memset
 
 from pypeln._core.arena cimport Arena, BlockView
 from pypeln._core.c cimport (
-    PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_FULL, PP_LENT, PP_OK, PP_READ_ONLY, pp_arena_note,
+    PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_FIGURES, PP_FULL, PP_LENT, PP_OK, pp_arena_note_many,
     pp_block_at, pp_block_lend, pp_block_lent, pp_block_return, pp_bool, pp_descriptor, pp_reference,
 )
 from pypeln._core.decoder cimport array_calls
+from pypeln._core.ownership cimport Reach
 from pypeln._core.payload cimport *
+from pypeln._core.pickling cimport Extent, Pickling
 
 from importlib import import_module
-from pickle import dumps as pickle_dumps
 from sys import modules
 
 from pypeln._core.memory import CorruptMemory
@@ -41,6 +42,9 @@ cdef extern from "Python.h":
     #else
     #define PP_UNICODE_READY(value) 0
     #endif
+
+    /* What the memoryviews of one buffer share. */
+    #define PP_MANAGED_BUFFER(view) ((PyObject *)((PyMemoryViewObject *)(view))->mbuf)
 
     /* Where the low bytes of a long long begin. */
     #if PY_BIG_ENDIAN
@@ -71,6 +75,7 @@ cdef extern from "Python.h":
     PyObject* PyList_GET_ITEM(PyObject* value, Py_ssize_t i)
     Py_ssize_t PyDict_Size(PyObject* value)
     PyObject* PyMemoryView_GET_BASE(PyObject* view)
+    PyObject* PP_MANAGED_BUFFER(PyObject* view)
     bint PyDict_Next(PyObject* value, Py_ssize_t* position, PyObject** key, PyObject** item)
 
 
@@ -92,26 +97,17 @@ cdef enum:
     HEAD_KEPT = 1048576  # clear() frees a larger head
 
     REFS_MAX = 65535  # as many as a slot's head can count
+    DOUBTED_MAX = 16  # as long as Encoder.doubted
+
+# Compared by address: looking an attribute of a module up for each buffer costs more.
+cdef PyTypeObject* BLOCK_VIEW = <PyTypeObject*><PyObject*>BlockView
+cdef PyTypeObject* EXTENT = <PyTypeObject*><PyObject*>Extent
+cdef PyTypeObject* MEMORYVIEW = <PyTypeObject*><PyObject*>memoryview
 
 
 cdef inline void put(unsigned char* room, unsigned char tag, const void* number, size_t nbytes) noexcept:
     room[0] = tag
     memcpy(room + 1, <const unsigned char*>number + PP_LOW_BYTES(nbytes), nbytes)
-
-
-@cython.freelist(4)
-cdef class _BufferSink:
-    """The buffer_callback of one pickling: keeps the large buffers, leaves the small ones in band."""
-    cdef list views  # None as long as there are none
-
-    def __call__(self, buffer):
-        view = buffer.raw()
-        if PyMemoryView_GET_BUFFER(view).len < PIECE_MIN:
-            return True
-        if self.views is None:
-            self.views = []
-        self.views.append(view)
-        return False
 
 
 @cython.final
@@ -123,6 +119,7 @@ cdef class Encoder:
         PyMem_RawFree(self.data)
         PyMem_RawFree(self.pieces)
         PyMem_RawFree(self.refs)
+        PyMem_RawFree(self.ranges)
 
     def to_bytes(self, value):
         """Encode a value and return its payload.
@@ -150,12 +147,16 @@ cdef class Encoder:
     cdef int encode(self, object value) except -1:
         cdef int found
         self._forget()
+        self.reached = False
         self.root = <PyObject*>value
         self.owned = self.known != 0 and Py_REFCNT(<PyObject*>value) == self.known
         found = self._native(<PyObject*>value, 0, True, True)
         if found != NATIVE and array_calls.type == NULL and "numpy" in modules:
             # There may be arrays from now on.
             import_module("pypeln._core.arrays")
+            self._forget()
+            found = self._native(<PyObject*>value, 0, True, True)
+        if found == NATIVE and self.ndoubted and self._doubt_is_cleared():
             self._forget()
             found = self._native(<PyObject*>value, 0, True, True)
         if found != NATIVE:
@@ -166,6 +167,8 @@ cdef class Encoder:
             self._place_pieces()
         else:
             self.total = self.nbytes
+        if self.home is not None:
+            self._report()
         return 0
 
     cdef void write_to(self, unsigned char* destination) noexcept:
@@ -402,51 +405,90 @@ cdef class Encoder:
     ) except -1:
         """Write the region of a buffer that lies in an arena and may be passed on; False when it may not."""
         cdef Arena arena = None if self.arenas is None else self.arenas.find(source)
-        cdef bint for_all = False
+        cdef pp_descriptor block
+        cdef uint64_t offset
+        cdef bint unwritten
         cdef int number
-        if arena is not None:
-            if not self._is_given_away(owner, read_only, owned, &for_all):
-                pp_arena_note(&self.home.handle, PP_COPIED_HELD, nbytes)
-                return False
-            number = self._number_of(arena, source, nbytes, for_all or self.shared)
-            if number >= 0:
-                self._region(REGION_REFERENCE, read_only)
-                self._number(number)
-                self._number(arena.offset_of(source) - self.refs[number].offset)
-                self._number(nbytes)
-                self.lent += nbytes
-                pp_arena_note(&self.home.handle, PP_LENT, nbytes)
-                return True
-        if self.home is not None:
-            pp_arena_note(&self.home.handle, PP_COPIED_IN if arena is None else PP_COPIED_BUSY, nbytes)
+        if arena is None:
+            self._count(PP_COPIED_IN, nbytes)
+            return False
+        offset = arena.offset_of(source)
+        if pp_block_at(&arena.handle, offset, nbytes, &block) != PP_OK:
+            raise CorruptMemory("a buffer that lies in no block of its arena")
+        unwritten = not arena.is_written(block)
+        if not unwritten and not self._is_given_away(owner, owned, arena):
+            self._count(PP_COPIED_HELD, nbytes)
+            return False
+        number = self._number_of(arena, block)
+        if number < 0 or (self.reached and not unwritten and self._overlaps(number, offset, nbytes)):
+            self._count(PP_COPIED_BUSY, nbytes)
+            return False
+        if not unwritten:
+            self._note_range(number, offset, nbytes)
+        self._region(REGION_REFERENCE, read_only or unwritten or self.shared)
+        self._number(number)
+        self._number(offset - block.offset)
+        self._number(nbytes)
+        self.lent += nbytes
+        self._count(PP_LENT, nbytes)
+        return True
+
+    cdef bint _is_given_away(self, PyObject* owner, bint owned, Arena arena) except -1:
+        """Whether nobody here can write to a buffer once its element is sent."""
+        if self._leads_alone(owner, owned):
+            return True
+        # Perhaps whoever else has it is in the element as well: that is looked for once, after all of it.
+        if self.known and not self.reached and self.ndoubted < DOUBTED_MAX:
+            self.doubted[self.ndoubted] = owner
+            self.ndoubted += 1
         return False
 
-    cdef bint _is_given_away(
-        self, PyObject* owner, bint read_only, bint owned, bint* for_all
-    ) except -1:
-        """Whether nobody here can write to a buffer once its element is sent. for_all: nor anywhere else."""
-        cdef PyObject* under = owner
-        # Each on the way down from the array to the memory must have nobody else above it.
-        while under != NULL and (read_only or owned):
-            if under != owner and Py_REFCNT(under) != 1:
-                owned = False
+    cdef bint _leads_alone(self, PyObject* under, bint owned) noexcept:
+        """Whether each object on the way from this one down to the memory has nobody else above it."""
+        cdef PyObject* top = under
+        cdef Extent extent
+        while under != NULL:
+            if self.reached:
+                owned = self.reach.owns(under)
+            elif under != top:
+                owned = owned and Py_REFCNT(under) == 1
+            if not owned:
+                return False
             if Py_TYPE(under) == array_calls.type:
                 under = array_calls.base(under)
-            elif type(<object>under) is BlockView:
-                for_all[0] = (<BlockView>under).read_only
-                return owned or for_all[0]
+            elif Py_TYPE(under) == BLOCK_VIEW:
+                return not (<BlockView>under).is_tensors
+            elif Py_TYPE(under) == EXTENT:
+                extent = <Extent>under
+                under = <PyObject*>extent.owner
+                if extent.storage != NULL:
+                    return self.reached and self.reach.owns(under)
+            elif Py_TYPE(under) == MEMORYVIEW:
+                if not self.reached or not self.reach.owns(PP_MANAGED_BUFFER(under)):
+                    return False
+                under = PyMemoryView_GET_BASE(under)
             else:
                 return False
-        return owned
+        return True
 
-    cdef int _number_of(self, Arena arena, const void* source, size_t nbytes, bint read_only) except -2:
-        """The number of the reference to a buffer's block, lent now if it is new; -1 when it cannot be."""
-        cdef pp_descriptor block
+    cdef bint _doubt_is_cleared(self) except -1:
+        """Look for who has what; whether nobody else has a buffer that more than one reference leads to."""
+        cdef int i
+        if self.reach is None:
+            self.reach = Reach()
+        # The owners of what is to be copied are held here meanwhile.
+        self.reach.explore(self.root, self.known, <PyObject*>self.held)
+        for i in range(self.ndoubted):
+            if self.reach.owns(self.doubted[i]):
+                self.reached = True
+                return True
+        return False
+
+    cdef int _number_of(self, Arena arena, pp_descriptor block) except -2:
+        """The number of the reference to a block, lent now if it is new; -1 when it cannot be."""
         cdef size_t i, capacity
         cdef int rc
         cdef void* refs
-        if pp_block_at(&arena.handle, arena.offset_of(source), nbytes, &block) != PP_OK:
-            raise CorruptMemory("a buffer that lies in no block of its arena")
         for i in range(self.nrefs):
             if self.refs[i].arena == arena.id and self.refs[i].offset == block.offset:
                 return i
@@ -464,9 +506,53 @@ cdef class Encoder:
             return -1
         if rc != PP_OK:
             raise CorruptMemory("a block was lent that this process does not hold")
-        self.refs[self.nrefs] = pp_reference(block.offset, arena.id, PP_READ_ONLY if read_only else 0)
+        self.refs[self.nrefs] = pp_reference(block.offset, arena.id, 0)
         self.nrefs += 1
         return self.nrefs - 1
+
+    # Views that may be written through never overlap, in any process: or one would be given away while
+    # another is kept. Those of one element may, where it holds an array and parts of it.
+
+    cdef bint _overlaps(self, size_t number, uint64_t offset, size_t nbytes) noexcept:
+        cdef size_t i
+        cdef Range* range_
+        for i in range(self.nranges):
+            range_ = &self.ranges[i]
+            if (range_.number == number and offset < range_.offset + range_.nbytes
+                    and range_.offset < offset + nbytes):
+                return True
+        return False
+
+    cdef int _note_range(self, size_t number, uint64_t offset, size_t nbytes) except -1:
+        cdef size_t capacity
+        cdef void* ranges
+        if self.nranges == self.range_capacity:
+            capacity = max(<size_t>4, 2 * self.range_capacity)
+            ranges = PyMem_RawRealloc(self.ranges, capacity * sizeof(Range))
+            if ranges == NULL:
+                raise MemoryError(f"no memory to encode an element with more than {self.nranges} buffers")
+            self.ranges = <Range*>ranges
+            self.range_capacity = capacity
+        self.ranges[self.nranges] = Range(number, offset, nbytes)
+        self.nranges += 1
+        return 0
+
+    cdef void _count(self, int figure, size_t nbytes) noexcept:
+        self.tally[2 * figure] += 1
+        self.tally[2 * figure + 1] += nbytes
+        self.ncounted += 1
+
+    cdef void _report(self) noexcept:
+        """Add what happened to the buffers of this element to the figures of its arena."""
+        cdef int figure
+        if self.ncounted == 0:
+            return
+        self.ncounted = 0
+        for figure in range(PP_FIGURES // 2):
+            if self.tally[2 * figure]:
+                pp_arena_note_many(
+                    &self.home.handle, figure, self.tally[2 * figure], self.tally[2 * figure + 1])
+                self.tally[2 * figure] = self.tally[2 * figure + 1] = 0
 
     cdef int sent(self) except -1:
         cdef size_t i
@@ -499,20 +585,41 @@ cdef class Encoder:
     cdef int _pickle(self, object value) except -1:
         # What pickling runs may come back to this very encoder (a __reduce__ that puts an element):
         # nothing is written before it has returned.
-        cdef _BufferSink sink = _BufferSink()
-        cdef Py_buffer* buffer
-        stream = pickle_dumps(value, 5, buffer_callback=sink)
+        cdef Pickling pickling = self.pickling
+        cdef list views
+        if pickling is None or pickling.busy:
+            pickling = self.pickling = Pickling()
+        cdef int known = self.known
+        array_calls.near = <PyObject*>self.arenas
+        stream = pickling.dumps(value)
+        views, pickling.views = pickling.views, None
         self._forget()
-        self._size(T_PICKLE, 0 if sink.views is None else len(sink.views))
-        if sink.views is not None:
-            for view in sink.views:
-                buffer = PyMemoryView_GET_BUFFER(view)
-                if not self._refer(
-                        PyMemoryView_GET_BASE(<PyObject*>view), buffer.buf, buffer.len, buffer.readonly,
-                        False):
-                    self._region(REGION_PIECE, buffer.readonly)
-                    self._piece(view, buffer.buf, buffer.len)
+        self.reached = False
+        self.known = known
+        self.root = <PyObject*>value
+        if views is not None and known and self.arenas is not None:
+            for view in views:
+                if self.arenas.find(PyMemoryView_GET_BUFFER(view).buf) is not None:
+                    self.reached = True
+            view = None
+            if self.reached:
+                if self.reach is None:
+                    self.reach = Reach()
+                self.reach.explore(self.root, known, <PyObject*>views)
+        self._size(T_PICKLE, 0 if views is None else len(views))
+        if views is not None:
+            for view in views:
+                self._buffer(<PyObject*>view)
         self._octets(<PyObject*>stream, T_BYTES, PyBytes_AS_STRING(stream), PyBytes_GET_SIZE(stream), True)
+        return 0
+
+    cdef int _buffer(self, PyObject* view) except -1:
+        """A buffer that was pickled beside the stream."""
+        cdef Py_buffer* buffer = PyMemoryView_GET_BUFFER(<object>view)
+        if not self._refer(
+                PyMemoryView_GET_BASE(view), buffer.buf, buffer.len, buffer.readonly, False):
+            self._region(REGION_PIECE, buffer.readonly)
+            self._piece(<object>view, buffer.buf, buffer.len)
         return 0
 
     # ---- the head and its pieces
@@ -598,7 +705,11 @@ cdef class Encoder:
         if self.nrefs:
             self._take_back()
         self.nbytes = self.total = self.lent = 0
-        self.nseen = 0
+        self.nseen = self.ndoubted = 0
+        self.nranges = 0
+        if self.ncounted:
+            self.ncounted = 0
+            memset(self.tally, 0, sizeof(self.tally))
         self.repeated = 0
         self._drop_pieces()
 

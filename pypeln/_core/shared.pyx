@@ -228,7 +228,13 @@ cdef class SharedIn(InPort):
         return True
 
     cdef object leased(self):
-        return self.open_slot(&self.lease.element)
+        # Who has seen it before may have kept a view, and two that can be written through must not overlap.
+        cdef bint copies = self.origin.copies
+        self.origin.copies = True
+        try:
+            return self.open_slot(&self.lease.element)
+        finally:
+            self.origin.copies = copies
 
     cdef object open_slot(self, pp_slot *slot):
         cdef uint64_t nbytes

@@ -374,6 +374,7 @@ cdef class Worker:
         elif self.emission == INPUT or self.emission == INPUT_IF_RESULT:
             if self.emission == INPUT_IF_RESULT and not result:
                 return PP_FILTERED
+            self.outlets.known = 2  # the element in hand, and what is sent here
             self.outlets.send(self.in_hand(), &self.out_head, self.out_extra, &waited)
         return PP_EMITTED
 

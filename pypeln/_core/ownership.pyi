@@ -1,0 +1,6 @@
+from collections.abc import Callable, Iterable
+from typing import Any
+
+class Reach: ...
+
+def owned(cell: list[Any], candidates: Callable[[Any], Iterable[object]]) -> list[bool]: ...
