@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from pypeln import io, pr, process, sync, task, th, thread
 from pypeln._version import __version__
+from pypeln.budget import memory
 from pypeln.element import Element
 from pypeln.errors import EncodeError, ForkedRunError, PipelineError, RemoteError, WorkerDied
 from pypeln.failure import Failure
 from pypeln.graph.partial import Partial
 from pypeln.graph.stage import IoStage, Stage
+from pypeln.pinning import pin
+from pypeln.run.memory_stats import MemoryStats
 from pypeln.run.stats import StageStats
 
 # The name that pypeln 0.4.9 gave to what all stages have in common.
@@ -26,6 +29,7 @@ __all__ = [
     "Failure",
     "ForkedRunError",
     "IoStage",
+    "MemoryStats",
     "Partial",
     "PipelineError",
     "RemoteError",
@@ -34,6 +38,8 @@ __all__ = [
     "WorkerDied",
     "__version__",
     "io",
+    "memory",
+    "pin",
     "pr",
     "process",
     "sync",

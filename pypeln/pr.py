@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pypeln.arrays import copy, empty, full, ones, zeros
 from pypeln.namespace import Namespace
 from pypeln.operators.frontend import FrontEnd
 from pypeln.run.callbacks import StageStatus, WorkerInfo
@@ -19,15 +20,20 @@ __all__ = [
     "WorkerInfo",
     "batch",
     "concat",
+    "copy",
     "each",
+    "empty",
     "filter",
     "flat_map",
     "from_iterable",
+    "full",
     "map",
+    "ones",
     "ordered",
     "run",
     "to_iterable",
     "unbatch",
+    "zeros",
 ]
 
 _calls = FrontEnd(WorkerKind.PROCESS, "pr")

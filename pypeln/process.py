@@ -11,15 +11,20 @@ from pypeln.pr import (
     WorkerInfo,
     batch,
     concat,
+    copy,
     each,
+    empty,
     filter,
     flat_map,
     from_iterable,
+    full,
     map,
+    ones,
     ordered,
     run,
     to_iterable,
     unbatch,
+    zeros,
 )
 
 if TYPE_CHECKING:
@@ -32,15 +37,20 @@ __all__ = [
     "WorkerInfo",
     "batch",
     "concat",
+    "copy",
     "each",
+    "empty",
     "filter",
     "flat_map",
     "from_iterable",
+    "full",
     "map",
+    "ones",
     "ordered",
     "run",
     "to_iterable",
     "unbatch",
+    "zeros",
 ]
 
 

@@ -60,14 +60,20 @@ uint64_t pp_arena_segment_bytes(uint64_t capacity) {
 }
 
 int pp_arena_create(pp_segment *segment, uint64_t capacity) {
-    uint64_t chunks = chunks_for(capacity);
-    if (segment->nbytes < pp_arena_segment_bytes(capacity)) return PP_CORRUPT;
+    return pp_arena_create_spared(segment, chunks_for(capacity) * PP_CHUNK_BYTES, 0, false);
+}
+
+int pp_arena_create_spared(pp_segment *segment, uint64_t capacity, uint64_t spare, bool poisons) {
+    uint64_t chunks = chunks_for(capacity + spare);
+    if (segment->nbytes < pp_arena_segment_bytes(capacity + spare)) return PP_CORRUPT;
     int status = pp_segment_reserve(segment, 0, sizeof(pp_arena_header) + chunks * sizeof(pp_chunk));
     if (status != PP_OK) return status;
     pp_arena_header *header = (pp_arena_header *)segment->base;
     header->chunks = chunks;
     header->words_offset = words_offset_for(chunks);
     header->payload_offset = payload_offset_for(chunks);
+    header->holdable = chunks_for(capacity);
+    header->poisons = poisons;
     header->magic = MAGIC;
     return PP_OK;
 }
@@ -76,13 +82,18 @@ int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner) {
     if (segment->base == NULL || segment->nbytes < sizeof(pp_arena_header) || owner == 0) return PP_CORRUPT;
     pp_arena_header *header = (pp_arena_header *)segment->base;
     uint64_t chunks = header->chunks, words = header->words_offset, payload = header->payload_offset;
+    uint64_t holdable = header->holdable;
     if (header->magic != MAGIC || chunks == 0 || chunks > segment->nbytes / PP_CHUNK_BYTES ||
-        words != words_offset_for(chunks) || payload != payload_offset_for(chunks) ||
+        holdable == 0 || holdable > chunks || words != words_offset_for(chunks) || payload != payload_offset_for(chunks) ||
         segment->nbytes < payload + chunks * PP_CHUNK_BYTES)
         return PP_CORRUPT;
     arena->segment = segment;
     arena->header = header;
     arena->chunks = chunks;
+    arena->holdable = holdable;
+    arena->poisons = header->poisons != 0;
+    arena->from = 0;
+    arena->until = holdable;
     arena->words_offset = words;
     arena->payload_offset = payload;
     arena->owner = owner;
@@ -113,6 +124,7 @@ static bool take_next(pp_arena *arena, unsigned cls, uint64_t *chunk, uint64_t *
     uint64_t hint = arena->hint[cls];
     if (hint == NO_HINT) return false;
     uint64_t mask = pp_class_blocks(cls) - 1, at = hint / PP_WORDS_MAX;
+    if (at < arena->from || at >= arena->until) return false;
     if (pp_load_acq(&pp_chunk_at(arena, at)->word) != cls + 1) return false;
     uint64_t probes = mask < PROBES ? mask + 1 : PROBES;
     for (uint64_t i = hint % PP_WORDS_MAX; probes-- > 0; i++) {
@@ -147,8 +159,8 @@ static bool take_in_chunk(const pp_arena *arena, uint64_t at, unsigned cls, uint
 
 /* Search the chunks of a class, the lowest first. */
 static bool take_anywhere(const pp_arena *arena, unsigned cls, uint64_t *chunk, uint64_t *index) {
-    uint64_t end = pp_chunks_end(arena);
-    for (uint64_t at = 0; at < end; at++) {
+    uint64_t end = pp_zone_end(arena);
+    for (uint64_t at = arena->from; at < end; at++) {
         if (pp_load_acq(&pp_chunk_at(arena, at)->word) != cls + 1) continue;
         if (!take_in_chunk(arena, at, cls, index)) continue;
         *chunk = at;
@@ -176,7 +188,7 @@ static int take_block(pp_arena *arena, unsigned *cls, uint64_t *chunk, uint64_t 
 
 static int take_run(pp_arena *arena, uint64_t nbytes, uint64_t *chunk) {
     uint64_t count = chunks_for(nbytes);
-    if (count > arena->chunks) return PP_TOOBIG;
+    if (count > arena->until - arena->from) return PP_TOOBIG;
     int status = pp_chunks_take_run(arena, count, chunk);
     if (status != PP_OK && pp_chunks_reclaim(arena, true)) status = pp_chunks_take_run(arena, count, chunk);
     return status;
@@ -199,6 +211,15 @@ int pp_arena_allocate(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) {
     out->offset = chunk * PP_CHUNK_BYTES + index * block_bytes;
     out->nbytes = nbytes;
     return PP_OK;
+}
+
+int pp_arena_spill(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) {
+    arena->from = arena->holdable;
+    arena->until = arena->chunks;
+    int status = arena->from == arena->until ? PP_FULL : pp_arena_allocate(arena, nbytes, out);
+    arena->from = 0;
+    arena->until = arena->holdable;
+    return status;
 }
 
 /* ---- blocks ---- */
@@ -259,7 +280,17 @@ int pp_arena_release(pp_arena *arena, pp_descriptor block) {
             return PP_CORRUPT;
         else
             left = seen - 1;
-    } while (!pp_cas64_seq(word, &seen, left));
-    if (left == 0) pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);
+    } while (!pp_cas64_seq(word, &seen, pp_block_left(arena, left)));
+    if (left == 0) pp_block_note_left(arena, chunk, index);
     return PP_OK;
+}
+
+void pp_block_poison(const pp_arena *arena, uint64_t chunk, uint64_t index) {
+    uint64_t word = pp_load_acq(&pp_chunk_at(arena, chunk)->word), block_bytes;
+    if (PP_CHUNK_STATE(word) == PP_CHUNK_LARGE)
+        block_bytes = PP_CHUNK_VALUE(word) * PP_CHUNK_BYTES;
+    else
+        block_bytes = pp_class_bytes((unsigned)word - 1);
+    unsigned char *base = arena->segment->base + arena->payload_offset + chunk * PP_CHUNK_BYTES;
+    memset(base + index * block_bytes, PP_POISON, block_bytes);
 }

@@ -24,12 +24,18 @@
 #ifndef PP_ARENA_H
 #define PP_ARENA_H
 
+#include <stdbool.h>
+
 #include "layout.h"
 #include "segment.h"
 
 #define PP_CHUNK_BYTES ((uint64_t)1 << 20)
 #define PP_BLOCK_MIN ((uint64_t)256)
 #define PP_CLASSES 12 /* 256 B .. 512 KiB; larger blocks are runs of whole chunks */
+
+/* The chunks behind the first `capacity` bytes are the spare: what lies there is copied out by who receives
+ * it and never held.  Where holders keep so much, or blocks so scattered, that there is no room for an
+ * element in front, it goes there, and room comes by progress alone.  See docs/design/arenas.md. */
 
 typedef struct pp_arena_header pp_arena_header; /* in shared memory, at the segment's start */
 
@@ -38,18 +44,27 @@ typedef struct pp_arena {
     pp_segment *segment;
     pp_arena_header *header;
     /* Checked once and kept here: what the header says later is not believed. */
-    uint64_t chunks;
+    uint64_t chunks;             /* all of them */
+    uint64_t holdable;           /* those before the spare */
     uint64_t words_offset;
     uint64_t payload_offset;
+    bool poisons;                /* what is freed is overwritten: for finding who still looks at it */
     uint16_t owner;              /* 1..65535, unique in the run */
+    uint64_t from, until;        /* the chunks in which to allocate at this moment */
     uint64_t hint[PP_CLASSES];   /* next-fit: where the last allocation of the class succeeded */
 } pp_arena;
+
+/* What blocks are overwritten with when they are freed, in an arena that poisons. */
+#define PP_POISON 0xDB
 
 /* Bytes of segment that an arena of `capacity` payload bytes needs, header and words included. */
 uint64_t pp_arena_segment_bytes(uint64_t capacity);
 
 /* Lay out an arena in a fresh (zeroed) segment.  PP_OK, PP_NOMEM or PP_OSERROR. */
 int pp_arena_create(pp_segment *segment, uint64_t capacity);
+
+/* The same with a spare, both whole numbers of chunks; the segment has room for their sum. */
+int pp_arena_create_spared(pp_segment *segment, uint64_t capacity, uint64_t spare, bool poisons);
 
 /* Open a handle on an arena that pp_arena_create made.  PP_OK or PP_CORRUPT. */
 int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner);
@@ -59,6 +74,9 @@ int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner);
  * participant rearranges the last free chunk: who waits tries again within milliseconds, woken or not.
  * PP_NOMEM: the system has no memory; PP_TOOBIG: would not fit an empty arena. */
 int pp_arena_allocate(pp_arena *arena, uint64_t nbytes, pp_descriptor *out);
+
+/* The same in the spare. */
+int pp_arena_spill(pp_arena *arena, uint64_t nbytes, pp_descriptor *out);
 
 /* The bytes of a block.  NULL when the descriptor does not name one (then memory is corrupt). */
 void *pp_arena_bytes(const pp_arena *arena, pp_descriptor block);

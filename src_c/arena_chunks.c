@@ -65,7 +65,7 @@ static int reserve(pp_arena *arena, uint64_t chunk, uint64_t words) {
 int pp_chunks_cut(pp_arena *arena, unsigned cls, uint64_t *chunk) {
     int result = PP_FULL;
     /* Lowest first: those below the high-water mark have pages already. */
-    for (uint64_t i = 0; i < arena->chunks; i++) {
+    for (uint64_t i = arena->from; i < arena->until; i++) {
         pp_chunk *c = pp_chunk_at(arena, i);
         /* Once the system had no pages, only a chunk that has some is worth a try. */
         if (result != PP_FULL && pp_load_acq(&c->reserved_bytes) == 0) continue;
@@ -86,8 +86,8 @@ int pp_chunks_cut(pp_arena *arena, unsigned cls, uint64_t *chunk) {
 
 /* A free run that was made before and wastes at most a quarter of the request. */
 static bool reuse_run(pp_arena *arena, uint64_t count, uint64_t *chunk) {
-    uint64_t end = pp_chunks_end(arena);
-    for (uint64_t i = 0; i < end; i++) {
+    uint64_t end = pp_zone_end(arena);
+    for (uint64_t i = arena->from; i < end; i++) {
         uint64_t word = pp_load_acq(&pp_chunk_at(arena, i)->word);
         uint64_t found = PP_CHUNK_VALUE(word);
         if (PP_CHUNK_STATE(word) != PP_CHUNK_LARGE || found < count || found > count + count / 4) continue;
@@ -118,8 +118,8 @@ static bool claim_run(pp_arena *arena, uint64_t first, uint64_t count, uint64_t 
 
 int pp_chunks_take_run(pp_arena *arena, uint64_t count, uint64_t *chunk) {
     if (reuse_run(arena, count, chunk)) return PP_OK;
-    uint64_t first = 0;
-    while (first + count <= arena->chunks) {
+    uint64_t first = arena->from;
+    while (first + count <= arena->until) {
         uint64_t busy;
         if (!claim_run(arena, first, count, &busy)) {
             first = busy + 1;
@@ -187,8 +187,8 @@ static bool reclaim_cut(pp_arena *arena, uint64_t chunk, uint64_t word) {
 
 bool pp_chunks_reclaim(pp_arena *arena, bool all) {
     bool any = false;
-    uint64_t end = pp_chunks_end(arena);
-    for (uint64_t i = 0; i < end && (all || !any); i++) {
+    uint64_t end = pp_zone_end(arena);
+    for (uint64_t i = arena->from; i < end && (all || !any); i++) {
         uint64_t word = pp_load_acq(&pp_chunk_at(arena, i)->word);
         if (PP_CHUNK_STATE(word) == PP_CHUNK_LARGE && pp_run_fits(arena, i, word))
             any |= reclaim_run(arena, i, word);

@@ -47,7 +47,9 @@ struct pp_arena_header {
     uint64_t chunks;         /* in the arena */
     uint64_t words_offset;   /* of the block words, from the segment's base */
     uint64_t payload_offset; /* of the chunks, from the segment's base: the arena's base */
-    unsigned char pad[PP_FAR - 4 * 8];
+    uint64_t holdable;       /* chunks before the spare */
+    uint64_t poisons;        /* 1: what is freed is overwritten */
+    unsigned char pad[PP_FAR - 6 * 8];
     pp_a64 high_water; /* no chunk at or above this was ever claimed */
     pp_a64 pressed;    /* 1: somebody found no room; who receives copies out instead of holding */
     unsigned char pad2[PP_FAR - 16];
@@ -78,6 +80,12 @@ static inline uint64_t pp_chunks_end(const pp_arena *arena) {
     return end < arena->chunks ? end : arena->chunks;
 }
 
+/* The same for the chunks in which the caller allocates. */
+static inline uint64_t pp_zone_end(const pp_arena *arena) {
+    uint64_t end = pp_chunks_end(arena);
+    return end < arena->until ? end : arena->until;
+}
+
 /* Whether the run that a LARGE chunk's word tells of lies in the arena, and is one. */
 static inline bool pp_run_fits(const pp_arena *arena, uint64_t chunk, uint64_t word) {
     return PP_CHUNK_VALUE(word) != 0 && PP_CHUNK_VALUE(word) <= arena->chunks - chunk;
@@ -106,10 +114,29 @@ static inline void pp_chunk_note_freed(pp_chunk *chunk, uint64_t index) {
     if (seen == 0 || (seen & PP_FREED_LOOKING)) pp_store_rel(&chunk->freed, index + 1);
 }
 
+/* Overwrite a block that arena->owner owns, which is about to be free. */
+void pp_block_poison(const pp_arena *arena, uint64_t chunk, uint64_t index);
+
+/* What a word becomes when `left` says that nobody has the block: zero, or in an arena that poisons the caller's
+ * for the moment that this takes. */
+static inline uint64_t pp_block_left(const pp_arena *arena, uint64_t left) {
+    return left == 0 && arena->poisons ? PP_BLOCK_OWNED(arena->owner) : left;
+}
+
 /* Free a block that arena->owner owns, or that the dead did.  Nobody else writes its word. */
 static inline void pp_block_free(const pp_arena *arena, uint64_t chunk, uint64_t index) {
     pp_store_seq(&pp_words_of(arena, chunk)[index], 0);
     pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);
+}
+
+/* A word that nobody was left in has been stored, as pp_block_left said: the block is free. */
+static inline void pp_block_note_left(const pp_arena *arena, uint64_t chunk, uint64_t index) {
+    if (arena->poisons) {
+        pp_block_poison(arena, chunk, index);
+        pp_block_free(arena, chunk, index);
+    } else {
+        pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);
+    }
 }
 
 #endif

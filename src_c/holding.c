@@ -50,7 +50,7 @@ int pp_block_hold(const pp_arena *arena, pp_descriptor block, unsigned holder) {
 
 /* Free the block if `left` says that nobody has it. */
 static void note_left(const pp_arena *arena, uint64_t chunk, uint64_t index, uint64_t left, bool *freed) {
-    if (left == 0) pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);
+    if (left == 0) pp_block_note_left(arena, chunk, index);
     *freed = left == 0;
 }
 
@@ -62,7 +62,7 @@ int pp_block_drop(const pp_arena *arena, pp_descriptor block, unsigned holder, b
     do {
         if (!(seen & PP_BLOCK_HELD(holder))) return PP_CORRUPT;
         left = seen & ~PP_BLOCK_HELD(holder);
-    } while (!pp_cas64_seq(word, &seen, left));
+    } while (!pp_cas64_seq(word, &seen, pp_block_left(arena, left)));
     note_left(arena, chunk, index, left, freed);
     return PP_OK;
 }
@@ -87,9 +87,9 @@ int pp_block_lent(const pp_arena *arena, pp_descriptor block, uint16_t lender) {
     do {
         if (PP_BLOCK_OWNER(seen) != lender) return PP_CORRUPT;
         left = seen & ~PP_BLOCK_OWNED(lender);
-    } while (!pp_cas64_seq(word, &seen, left));
+    } while (!pp_cas64_seq(word, &seen, pp_block_left(arena, left)));
     /* The receiver was quick, and the lender's process does not hold it any more. */
-    if (left == 0) pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);
+    if (left == 0) pp_block_note_left(arena, chunk, index);
     return PP_OK;
 }
 
@@ -101,7 +101,7 @@ int pp_block_return(const pp_arena *arena, pp_descriptor block, uint16_t lender,
     do {
         if (PP_BLOCK_OWNER(seen) != lender || PP_BLOCK_COUNT(seen) == 0) return PP_CORRUPT;
         left = (seen & ~PP_BLOCK_OWNED(lender)) - 1;
-    } while (!pp_cas64_seq(word, &seen, left));
+    } while (!pp_cas64_seq(word, &seen, pp_block_left(arena, left)));
     note_left(arena, chunk, index, left, freed);
     return PP_OK;
 }
@@ -134,6 +134,12 @@ bool pp_arena_may_hold(pp_arena *arena, unsigned holder, uint64_t nbytes, uint64
 
 void pp_arena_unhold(pp_arena *arena, unsigned holder, uint64_t nbytes) {
     atomic_fetch_sub_explicit(&arena->header->held[holder], nbytes, memory_order_release);
+}
+
+bool pp_arena_is_held(const pp_arena *arena) {
+    for (unsigned i = 0; i < PP_HOLDERS; i++)
+        if (pp_load_rlx(&arena->header->held[i]) != 0) return true;
+    return false;
 }
 
 void pp_arena_press(pp_arena *arena, bool pressed) {
@@ -169,16 +175,15 @@ void pp_arena_settle(pp_arena *arena, uint16_t dead, int holder, bool undo) {
     uint64_t held = holder < 0 ? 0 : PP_BLOCK_HELD(holder);
     uint64_t end = pp_chunks_end(arena);
     for (uint64_t chunk = 0; chunk < end; chunk++) {
-        pp_chunk *c = pp_chunk_at(arena, chunk);
         pp_a64 *words = pp_words_of(arena, chunk);
-        uint64_t words_end = pp_load_acq(&c->reserved_words);
+        uint64_t words_end = pp_load_acq(&pp_chunk_at(arena, chunk)->reserved_words);
         if (words_end > PP_WORDS_MAX) words_end = PP_WORDS_MAX;
         for (uint64_t i = 0; i < words_end; i++) {
             uint64_t seen = pp_load_acq(&words[i]), left;
             do {
                 left = without(seen, dead, held, undo);
-            } while (left != seen && !pp_cas64_seq(&words[i], &seen, left));
-            if (left == 0 && seen != 0) pp_chunk_note_freed(c, i);
+            } while (left != seen && !pp_cas64_seq(&words[i], &seen, pp_block_left(arena, left)));
+            if (left == 0 && seen != 0) pp_block_note_left(arena, chunk, i);
         }
     }
     if (holder >= 0) pp_store_rel(&arena->header->held[holder], 0);

@@ -37,6 +37,7 @@ enum pp_figure {
     PP_VIEWED = 4,      /* received as a view */
     PP_COPIED_OUT = 5,  /* received as a copy: too much was held, or the arena was full */
     PP_BORN = 6,        /* allocated in the arena to begin with */
+    PP_COPIED_TYPE = 7, /* received as a copy: bytes have memory of their own, tensors cannot be read-only */
     PP_FIGURES = 16     /* pairs of count and bytes */
 };
 
@@ -58,6 +59,9 @@ int pp_block_leave(const pp_arena *arena, pp_descriptor block, uint16_t leaver);
  * together stays below `limit`, and while somebody finds no room nobody holds more. */
 bool pp_arena_may_hold(pp_arena *arena, unsigned holder, uint64_t nbytes, uint64_t limit);
 void pp_arena_unhold(pp_arena *arena, unsigned holder, uint64_t nbytes);
+
+/* Whether any process holds anything. */
+bool pp_arena_is_held(const pp_arena *arena);
 
 /* Somebody found no room (true), or has found some. */
 void pp_arena_press(pp_arena *arena, bool pressed);

@@ -16,12 +16,12 @@ PACKAGE = ROOT / "pypeln"
 # before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core",),
-    ("_version", "descriptors", "element", "errors", "exception_pickling", "failure"),
+    ("_version", "budget", "descriptors", "element", "errors", "exception_pickling", "failure"),
     ("transport",),
     ("run",),
     ("graph",),
     ("operators",),
-    ("namespace", "shared_file", "turn"),
+    ("arrays", "namespace", "pinning", "shared_file", "turn"),
     ("io", "pr", "process", "sync", "task", "th", "thread"),
     ("__init__",),
     ("__main__", "cli", "demo"),

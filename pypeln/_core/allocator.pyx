@@ -118,4 +118,13 @@ def use(handler):
     return PyDataMem_SetHandler(handler) if handler is not None else PyDataMem_SetHandler(_default)
 
 
+def made_in(Arena arena, make, *args, **kwargs):
+    """What a function of numpy returns, its memory allocated in an arena if it is large and there is room."""
+    before = use(handler_for(arena))
+    try:
+        return make(*args, **kwargs)
+    finally:
+        PyDataMem_SetHandler(before)
+
+
 cdef object _default = PyDataMem_GetHandler()

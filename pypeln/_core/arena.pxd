@@ -21,6 +21,8 @@ cdef class Arena:
     cdef pp_ring *ring           # whose producers wait for room here; NULL once the run is over
     cdef Segment control
     cdef int bell
+    cdef object unlock           # undoes what locked its memory in place; None: it is not locked
+    cdef object __weakref__
 
     cdef bint holds(self) noexcept
     cdef bint contains(self, const void *address) noexcept

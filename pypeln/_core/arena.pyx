@@ -12,16 +12,18 @@ from libc.stdlib cimport calloc, free
 
 from pypeln._core.c cimport (
     PP_BLOCK_MIN, PP_BORN, PP_CHUNK_BYTES, PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_COPIED_OUT,
-    PP_HOLDERS, PP_LENT, PP_OK, PP_VIEWED, pp_arena_allocate, pp_arena_create, pp_arena_figure,
+    PP_COPIED_TYPE, PP_HOLDERS, PP_LENT, PP_OK, PP_VIEWED, pp_arena_allocate, pp_arena_create_spared, pp_arena_figure,
     pp_arena_may_hold, pp_arena_note, pp_arena_open, pp_arena_release, pp_arena_segment_bytes,
     pp_arena_settle, pp_arena_unhold, pp_arena_usage, pp_block_at, pp_block_drop, pp_block_hold, pp_bool,
-    pp_descriptor, pp_spot_notify,
+    pp_descriptor, pp_segment_reserve, pp_spot_notify,
 )
 from pypeln._core.memory cimport Segment
 
 from pypeln._core.memory import CorruptMemory
 
 import os
+from _thread import _local
+from _weakref import ref
 from sys import modules
 
 HOLDERS = PP_HOLDERS
@@ -38,6 +40,7 @@ FIGURES = {
     "viewed": PP_VIEWED,
     "copied_out": PP_COPIED_OUT,
     "born": PP_BORN,
+    "copied_type": PP_COPIED_TYPE,
 }
 
 # Grows in a forked copy: what was adopted before is its parent's.
@@ -53,7 +56,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
+# Where large results are made: in this process, and in this thread of it.
 cdef Arena _birthplace = None
+cdef object _of_thread = _local()
 
 
 def bear_arrays_in(Arena arena):
@@ -70,6 +75,31 @@ def bear_arrays():
         from pypeln._core.allocator import handler_for, use
 
         use(handler_for(_birthplace))
+
+
+def send_results_to(Arena arena):
+    """What this thread makes with `birthplace` is to lie in this arena; None for nowhere."""
+    _of_thread.arena = arena
+
+
+def birthplace():
+    """The arena in which what this thread makes for the next stage is to lie; None when there is none."""
+    arena = getattr(_of_thread, "arena", None)
+    return _birthplace if arena is None else arena
+
+
+# Weak references to the arenas that this process has adopted.
+cdef list _adopted = []
+
+
+def arena_at(uint64_t address):
+    """The arena in which an address lies and this process holds blocks; None when there is none."""
+    cdef Arena arena
+    for each in _adopted:
+        arena = each()
+        if arena is not None and arena.holds() and arena.contains(<const void *>address):
+            return arena
+    return None
 
 
 cdef class Arena:
@@ -96,8 +126,35 @@ cdef class Arena:
         self.tensors = {}
 
     def __dealloc__(self):
+        if self.unlock is not None:
+            try:
+                self.unlock(<uintptr_t>self.address(0))
+            except BaseException:  # nothing may be raised from here
+                pass
         self._forget()
         free(self.looks)
+
+    @property
+    def locked(self):
+        """Whether its memory has been locked in place, in this process."""
+        return self.unlock is not None
+
+    def lock(self, lock, unlock):
+        """Take all the memory that blocks may be held in, and lock it in place for as long as it is mapped.
+
+        Args:
+            lock: Called with the address and the number of bytes.
+            unlock: Called with the address, at the end.
+
+        Raises:
+            MemoryError: The system has no such amount.
+            Exception: Whatever `lock` raises.
+        """
+        cdef uint64_t nbytes = self.handle.holdable * PP_CHUNK_BYTES
+        if pp_segment_reserve(&self.segment.segment, self.handle.payload_offset, nbytes) != PP_OK:
+            raise MemoryError(f"no {nbytes} bytes of shared memory to be locked")
+        lock(<uintptr_t>self.address(0), nbytes)
+        self.unlock = unlock
 
     def adopt(self, int place, uint32_t owner):
         """From now on this process holds blocks, in this place among those that do.
@@ -110,6 +167,8 @@ cdef class Arena:
         self.place = place if place < PP_HOLDERS else -1
         self.handle.owner = <unsigned short>owner
         self.generation = generation
+        _adopted[:] = [each for each in _adopted if each() is not None]
+        _adopted.append(ref(self))
 
     cdef void _forget(self):
         cdef uint64_t i
@@ -217,7 +276,7 @@ cdef class Arena:
         cdef BlockView view
         if pp_block_at(&self.handle, offset, nbytes, &block) != PP_OK:
             raise CorruptMemory("a buffer that lies in no block of its arena")
-        if not self.hold(block, read_only):
+        if block.offset >= self.handle.holdable * PP_CHUNK_BYTES or not self.hold(block, read_only):
             pp_arena_note(&self.handle, PP_COPIED_OUT, nbytes)
             return None
         view = BlockView.__new__(BlockView)
@@ -290,14 +349,19 @@ cdef class Arenas:
     def __cinit__(self):
         self.members = []
 
-    def create(self, uint64_t capacity) -> Arena:
-        """One more, with room for so many bytes of payload.
+    def create(self, uint64_t capacity, bint poisons=False) -> Arena:
+        """One more.
+
+        Args:
+            capacity: Room for so many bytes of payload, in whole chunks; and for as many once more in its spare.
+            poisons: Whether blocks are overwritten when they are freed.
 
         Raises:
             MemoryError: The system has no such amount.
         """
-        cdef Segment segment = Segment(pp_arena_segment_bytes(capacity))
-        if pp_arena_create(&segment.segment, capacity) != PP_OK:
+        capacity = max(<uint64_t>1, (capacity + PP_CHUNK_BYTES - 1) // PP_CHUNK_BYTES) * PP_CHUNK_BYTES
+        cdef Segment segment = Segment(pp_arena_segment_bytes(2 * capacity))
+        if pp_arena_create_spared(&segment.segment, capacity, capacity, poisons) != PP_OK:
             raise MemoryError("no memory for the arena of a queue")
         arena = Arena(segment, len(self.members))
         self.members.append(arena)

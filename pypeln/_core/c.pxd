@@ -156,12 +156,16 @@ cdef extern from "arena.h" nogil:
     const uint64_t PP_CHUNK_BYTES
     ctypedef struct pp_arena:
         uint64_t chunks
+        uint64_t holdable
         uint64_t payload_offset
         uint16_t owner
     uint64_t pp_arena_segment_bytes(uint64_t capacity) noexcept
     int pp_arena_create(pp_segment *segment, uint64_t capacity) noexcept
+    int pp_arena_create_spared(
+        pp_segment *segment, uint64_t capacity, uint64_t spare, bint poisons) noexcept
     int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner) noexcept
     int pp_arena_allocate(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) noexcept
+    int pp_arena_spill(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) noexcept
     void *pp_arena_bytes(const pp_arena *arena, pp_descriptor block) noexcept
     int pp_arena_publish(pp_arena *arena, pp_descriptor block, uint32_t count) noexcept
     int pp_arena_retain(pp_arena *arena, pp_descriptor block) noexcept
@@ -174,7 +178,8 @@ cdef extern from "holding.h" nogil:
     ctypedef unsigned char pp_bool "bool"
     enum: PP_HOLDERS
     enum:
-        PP_COPIED_IN, PP_COPIED_HELD, PP_COPIED_BUSY, PP_LENT, PP_VIEWED, PP_COPIED_OUT, PP_BORN, PP_FIGURES
+        PP_COPIED_IN, PP_COPIED_HELD, PP_COPIED_BUSY, PP_LENT, PP_VIEWED, PP_COPIED_OUT, PP_BORN,
+        PP_COPIED_TYPE, PP_FIGURES
     int pp_block_at(const pp_arena *arena, uint64_t offset, uint64_t nbytes, pp_descriptor *block) noexcept
     int pp_block_hold(const pp_arena *arena, pp_descriptor block, unsigned int holder) noexcept
     int pp_block_drop(const pp_arena *arena, pp_descriptor block,
@@ -187,6 +192,7 @@ cdef extern from "holding.h" nogil:
     int pp_block_leave(const pp_arena *arena, pp_descriptor block, uint16_t leaver) noexcept
     bint pp_arena_may_hold(pp_arena *arena, unsigned int holder, uint64_t nbytes, uint64_t limit) noexcept
     void pp_arena_unhold(pp_arena *arena, unsigned int holder, uint64_t nbytes) noexcept
+    bint pp_arena_is_held(const pp_arena *arena) noexcept
     void pp_arena_press(pp_arena *arena, bint pressed) noexcept
     void pp_arena_note(pp_arena *arena, int figure, uint64_t nbytes) noexcept
     void pp_arena_note_many(pp_arena *arena, int figure, uint64_t count, uint64_t nbytes) noexcept

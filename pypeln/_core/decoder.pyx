@@ -17,7 +17,7 @@ from libc.string cimport memcmp, memcpy
 
 from pypeln._core.arena cimport Arena
 from pypeln._core.c cimport (
-    PP_COPIED_OUT, PP_OK, PP_READ_ONLY, pp_arena_note, pp_block_at, pp_descriptor, pp_reference,
+    PP_COPIED_OUT, PP_COPIED_TYPE, PP_OK, PP_READ_ONLY, pp_arena_note, pp_block_at, pp_descriptor, pp_reference,
 )
 from pypeln._core.payload cimport *
 
@@ -148,6 +148,8 @@ cdef object decode_value(Cursor* cursor, int depth):
         return int.from_bytes(PyBytes_FromStringAndSize(<char*>source, size), "little", signed=True)
     if tag & ~<unsigned char>T_PIECE in (T_BYTES, T_STR1, T_STR2, T_STR4):
         source = take_octets(cursor, tag, &size)
+        if tag & T_PIECE:
+            note_copied(cursor, size)
         if tag & ~<unsigned char>T_PIECE == T_BYTES:
             return copied_bytes(source, size)
         return decode_str(cursor, 1 << ((tag & ~<unsigned char>T_PIECE) - T_STR1), source, size)
@@ -155,6 +157,13 @@ cdef object decode_value(Cursor* cursor, int depth):
         return decode_array(cursor)
     cursor.at -= 1
     corrupt(cursor, f"no value begins with 0x{tag:02x}")
+
+
+cdef inline void note_copied(Cursor* cursor, size_t nbytes) noexcept:
+    """What has memory of its own, whatever it arrives in."""
+    cdef Opening opening = <Opening>cursor.opening
+    if opening.arena is not None:
+        pp_arena_note(&opening.arena.handle, PP_COPIED_TYPE, nbytes)
 
 
 cdef object decode_array(Cursor* cursor):

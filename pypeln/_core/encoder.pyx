@@ -14,13 +14,14 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF
-from libc.stdint cimport int8_t, int16_t, int32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from pypeln._core.arena cimport Arena, BlockView
 from pypeln._core.c cimport (
     PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_FIGURES, PP_FULL, PP_LENT, PP_OK, pp_arena_note_many,
-    pp_block_at, pp_block_lend, pp_block_lent, pp_block_return, pp_bool, pp_descriptor, pp_reference,
+    pp_block_at, pp_block_lend, pp_block_lent, pp_block_return, pp_bool, pp_descriptor, pp_nap, pp_now_ns,
+    pp_reference,
 )
 from pypeln._core.decoder cimport array_calls
 from pypeln._core.ownership cimport Reach
@@ -98,6 +99,10 @@ cdef enum:
 
     REFS_MAX = 65535  # as many as a slot's head can count
     DOUBTED_MAX = 16  # as long as Encoder.doubted
+
+    LEND_NAP_NS = 10000
+    LEND_WAIT_NS = 50000
+    COPIED_IN_NS = 4  # bytes that are copied in a nanosecond, or rather less
 
 # Compared by address: looking an attribute of a module up for each buffer costs more.
 cdef PyTypeObject* BLOCK_VIEW = <PyTypeObject*><PyObject*>BlockView
@@ -361,6 +366,7 @@ cdef class Encoder:
             self._room(1)[0] = <unsigned char>(tag | T_PIECE)
             self.nbytes += 1
             self._piece(<object>owner, source, nbytes)
+            self._count(PP_COPIED_IN, nbytes)
         return NATIVE
 
     # ---- buffers: referred to where they are, or copied
@@ -435,7 +441,7 @@ cdef class Encoder:
 
     cdef bint _is_given_away(self, PyObject* owner, bint owned, Arena arena) except -1:
         """Whether nobody here can write to a buffer once its element is sent."""
-        if self._leads_alone(owner, owned):
+        if self._leads_alone(owner, owned, arena):
             return True
         # Perhaps whoever else has it is in the element as well: that is looked for once, after all of it.
         if self.known and not self.reached and self.ndoubted < DOUBTED_MAX:
@@ -443,7 +449,7 @@ cdef class Encoder:
             self.ndoubted += 1
         return False
 
-    cdef bint _leads_alone(self, PyObject* under, bint owned) noexcept:
+    cdef bint _leads_alone(self, PyObject* under, bint owned, Arena arena) except -1:
         """Whether each object on the way from this one down to the memory has nobody else above it."""
         cdef PyObject* top = under
         cdef Extent extent
@@ -462,7 +468,8 @@ cdef class Encoder:
                 extent = <Extent>under
                 under = <PyObject*>extent.owner
                 if extent.storage != NULL:
-                    return self.reached and self.reach.owns(under)
+                    return (self.reached and self.reach.owns(under)
+                            and <uintptr_t>extent.storage in arena.tensors)
             elif Py_TYPE(under) == MEMORYVIEW:
                 if not self.reached or not self.reach.owns(PP_MANAGED_BUFFER(under)):
                     return False
@@ -503,12 +510,24 @@ cdef class Encoder:
             self.ref_capacity = capacity
         rc = pp_block_lend(&arena.handle, block, arena.place, self.lender)
         if rc == PP_FULL:
+            rc = self._lend_patiently(arena, block)
+        if rc == PP_FULL:
             return -1
         if rc != PP_OK:
             raise CorruptMemory("a block was lent that this process does not hold")
         self.refs[self.nrefs] = pp_reference(block.offset, arena.id, 0)
         self.nrefs += 1
         return self.nrefs - 1
+
+    cdef int _lend_patiently(self, Arena arena, pp_descriptor block) noexcept:
+        """Lend a block as soon as who lent it here has said that it is sent, and as long as copying takes."""
+        cdef uint64_t until = pp_now_ns() + LEND_WAIT_NS + block.nbytes // COPIED_IN_NS
+        cdef int rc = PP_FULL
+        while rc == PP_FULL and pp_now_ns() < until:
+            # It has been interrupted between two steps that follow each other at once: let it run.
+            pp_nap(LEND_NAP_NS)
+            rc = pp_block_lend(&arena.handle, block, arena.place, self.lender)
+        return rc
 
     # Views that may be written through never overlap, in any process: or one would be given away while
     # another is kept. Those of one element may, where it holds an array and parts of it.
@@ -590,7 +609,7 @@ cdef class Encoder:
         if pickling is None or pickling.busy:
             pickling = self.pickling = Pickling()
         cdef int known = self.known
-        array_calls.near = <PyObject*>self.arenas
+        array_calls.near = NULL if self.arenas is None else <PyObject*>self.arenas
         stream = pickling.dumps(value)
         views, pickling.views = pickling.views, None
         self._forget()
@@ -616,9 +635,11 @@ cdef class Encoder:
     cdef int _buffer(self, PyObject* view) except -1:
         """A buffer that was pickled beside the stream."""
         cdef Py_buffer* buffer = PyMemoryView_GET_BUFFER(<object>view)
-        if not self._refer(
-                PyMemoryView_GET_BASE(view), buffer.buf, buffer.len, buffer.readonly, False):
-            self._region(REGION_PIECE, buffer.readonly)
+        cdef PyObject* owner = PyMemoryView_GET_BASE(view)
+        # Arrow's data never changes, whatever the memory is that it lies in.
+        cdef bint read_only = buffer.readonly or type(<object>owner).__module__ == "pyarrow.lib"
+        if not self._refer(owner, buffer.buf, buffer.len, read_only, False):
+            self._region(REGION_PIECE, read_only)
             self._piece(<object>view, buffer.buf, buffer.len)
         return 0
 

@@ -122,6 +122,22 @@ cdef class Outlets:
         except Exception as error:
             raise self.wrapped(error, &head, extra)
 
+    def put_given(self, list cell not None, tuple index, uint64_t lane=0):
+        """The same for a value in a list of one, from which it is taken: nobody is to have it afterwards.
+
+        So what of it lies in shared memory is passed on, where an argument would count as somebody's.
+        """
+        cdef pp_head head
+        cdef uint64_t extra[PP_MAX_DEPTH]
+        cdef uint64_t waited = 0
+        read_index(index, lane, &head, extra)
+        value = cell.pop()
+        self.known = 1
+        try:
+            self.send(value, &head, extra, &waited)
+        except Exception as error:
+            raise self.wrapped(error, &head, extra)
+
     def put_end(self, tuple index, uint64_t lane, uint64_t count):
         """Put an END mark into every outlet that wants it. Count may also be SOURCE_END or UNTRACKED."""
         cdef pp_head head

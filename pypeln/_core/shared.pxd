@@ -57,4 +57,7 @@ cdef class SharedOut(OutPort):
     cdef bint is_crowded(self) noexcept
     cdef pp_descriptor block
     cdef uint64_t short_of
+    cdef uint64_t short_since     # ns; 0: room was found
+    cdef uint64_t spilled         # the least that found no room in time, and goes to the spare; 0: none
+    cdef int allocate(self, uint64_t nbytes) noexcept
     cdef int write_block(self) except -1

@@ -15,8 +15,8 @@ from cpython.exc cimport PyErr_CheckSignals
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
     PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TOOBIG, load32, load64,
-    pp_arena_allocate, pp_arena_bytes, pp_arena_open, pp_arena_press, pp_arena_publish, pp_arena_release,
-    pp_arena_repair, pp_block_leave, pp_block_return, pp_bool, pp_descriptor, pp_head, pp_nap,
+    pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press, pp_arena_publish, pp_arena_release,
+    pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return, pp_bool, pp_descriptor, pp_head, pp_nap, pp_now_ns,
     pp_reference, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish,
     pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count,
     pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm,
@@ -40,6 +40,9 @@ cdef enum:
 
 # How long a producer sleeps at most when the arena is full.
 cdef uint64_t BLOCK_LOOK_NS = 2_000_000
+
+# What finds no room for so long, because blocks are held and not only on their way, goes to the spare.
+cdef uint64_t SPILL_AFTER_NS = 20_000_000
 
 # A queue that its stage does not bound takes no more large elements than stay in the caches: blocks that are
 # used again soon are warm, and 8192 arrays of a MiB would not be. It drains to half before it takes more.
@@ -416,9 +419,8 @@ cdef class SharedOut(OutPort):
     cdef int write_block(self) except -1:
         cdef uint64_t prefix = prefix_in_block(self.prefix, self.head.refs)
         cdef unsigned char *data
-        cdef int rc = pp_arena_allocate(&self.arena, prefix + self.encoder.total, &self.block)
+        cdef int rc = self.allocate(prefix + self.encoder.total)
         self.short_of = prefix + self.encoder.total if rc == PP_FULL else 0
-        pp_arena_press(&self.arena, rc == PP_FULL)
         if rc == PP_FULL:
             return rc
         if rc != PP_OK:
@@ -444,6 +446,26 @@ cdef class SharedOut(OutPort):
         self.has_block = True
         PP_FAULT_POINT("block written")
         return PP_OK
+
+    cdef int allocate(self, uint64_t nbytes) noexcept:
+        """Room for a payload; in the spare when those who hold blocks have left none elsewhere for a while."""
+        cdef int rc = pp_arena_allocate(&self.arena, nbytes, &self.block)
+        pp_arena_press(&self.arena, rc == PP_FULL)
+        if rc != PP_FULL:
+            self.short_since = 0
+            if nbytes >= self.spilled:
+                self.spilled = 0
+            return rc
+        # What is only on its way makes room by itself, and the budget bounds it.
+        if not pp_arena_is_held(&self.arena):
+            return rc
+        if self.spilled == 0 or nbytes < self.spilled:
+            if self.short_since == 0:
+                self.short_since = pp_now_ns()
+            if pp_now_ns() - self.short_since < SPILL_AFTER_NS:
+                return rc
+            self.spilled = nbytes
+        return pp_arena_spill(&self.arena, nbytes, &self.block)
 
     cdef int offer(self) except -1:
         cdef pp_slot *slot
@@ -525,7 +547,12 @@ cdef class SharedOut(OutPort):
             return not self.is_crowded()
         # Look again: what was released before the bell was asked for rings no bell.
         if pp_arena_allocate(&self.arena, self.short_of, &block) != PP_OK:
-            return False
+            # A loop does not look again by itself, and who holds on to what it has got may never ring.
+            if self.spilled == 0 or self.short_of < self.spilled:
+                self.spilled = self.short_of
+            if (not pp_arena_is_held(&self.arena)
+                    or pp_arena_spill(&self.arena, self.short_of, &block) != PP_OK):
+                return False
         pp_arena_release(&self.arena, block)
         return True
 

@@ -13,6 +13,7 @@ from pypeln.run.policy import ErrorPolicy
 if TYPE_CHECKING:
     from pypeln.element import Element
     from pypeln.run.plan import BatchOptions, Operator, Plan, WorkerKind
+    from pypeln.run.memory_stats import MemoryStats
     from pypeln.run.stats import StageStats
 
 T_co = TypeVar("T_co", covariant=True)
@@ -175,6 +176,22 @@ class Stage(Generic[T_co]):
     def pipeline_stats(self) -> list[StageStats]:
         """The same for every stage of that run, sources first."""
         return stats.newest_run(self)
+
+    def memory_stats(self) -> list[MemoryStats]:
+        """The shared memory of that run, and how often arrays and other large buffers were copied, and why.
+
+        Returns:
+            One entry for each queue that touches a process, sources first.
+
+        Example:
+            >>> from pypeln import pr
+            >>> stage = pr.map(len, [bytes(10_000)])
+            >>> list(stage)
+            [10000]
+            >>> [each.copied_in.nbytes for each in stage.memory_stats()]
+            [10000, 0]
+        """
+        return stats.newest_memory(self)
 
     def _plan(self, maxsize: int, return_index: bool, call: str) -> Plan:
         from pypeln.graph.planner import planned

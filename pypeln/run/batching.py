@@ -203,7 +203,6 @@ class BatchWorker:
 
     def _send(self, place: Place) -> None:
         number = self._batching.held
-        # Not through a variable: a batch that only its sender has need not be copied.
-        self._outlets.put(self._batching.take(), *place)
+        self._outlets.put_given([self._batching.take()], *place)
         self._ledger.add(self._number, "emitted", number)
         self._ledger.add(self._number, "sent")

@@ -96,13 +96,15 @@ def reorder_stage(inlet: Any, outlets: Any, ordering: Ordering, ledger: Any, num
             released = ordering.end(index, lane, inlet.count)
         else:
             ledger.add(number, "taken")
-            released = ordering.push(index, lane, value)
+            # In a list of its own, so that only that has it when it is put, whoever carries the list.
+            released = ordering.push(index, lane, [value])
+            del value
         _put_all(released, outlets, ledger, number)
     _put_all(ordering.close(), outlets, ledger, number)
 
 
 def _put_all(released: Iterator[Released], outlets: Any, ledger: Any, number: int) -> None:
-    for index, lane, value in released:
-        outlets.put(value, index, lane)
+    for index, lane, cell in released:
+        outlets.put_given(cell, index, lane)
         ledger.add(number, "emitted")
         ledger.add(number, "sent")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pypeln import budget
 from pypeln.run.policy import DEFAULT, ErrorPolicy
 from pypeln.run.stats import RunStats
 
@@ -172,6 +173,7 @@ class Plan:
         sink: The edge whose elements the consumer gets.
         trailing: Sync stages after the sink, in order.
         sink_ordered: The `ordered` that the consumer's side does; counts what the consumer gets.
+        memory: Bytes of shared memory that the run may take; None when nobody has said.
         stats: How the elements of all these end.
     """
 
@@ -188,6 +190,7 @@ class Plan:
         self.sink = sink
         self.trailing: list[PlannedStage] = [] if trailing is None else trailing
         self.sink_ordered = sink_ordered
+        self.memory = budget.of_run()
         counted = [*self.stages, *([] if sink_ordered is None else [sink_ordered]), *self.trailing]
         self.stats = RunStats(counted)
         for stage in counted[len(self.stages) :]:

@@ -76,7 +76,7 @@ class Run:
         self._context = contextvars.copy_context()
         with interrupts_held():  # or Ctrl-C may come between a descriptor and whoever is to close it
             self.wiring = Wiring(plan, async_sink)
-        plan.stats.follow(self._counts)
+        plan.stats.follow(self._counts, self.wiring.memory)
         self.sink: InPort | LoopQueue = self._open_sink()
         self.watched: WatchedRun | None = None
         if setting := os.environ.get("PYPELN_DEBUG"):

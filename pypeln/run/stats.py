@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from pypeln.run.policy import Outcome
 
 if TYPE_CHECKING:
+    from pypeln.run.memory_stats import MemoryStats
     from pypeln.run.plan import PlannedStage
 
 
@@ -104,23 +105,35 @@ class RunStats:
         self._counters: dict[int, StageCounters] = {}
         self._read: Callable[[PlannedStage], dict[str, int]] | None = None
         self._final: dict[int, StageStats] = {}
+        self._read_memory: Callable[[], list[MemoryStats]] | None = None
+        self._final_memory: list[MemoryStats] = []
 
     def counters(self, stage_id: int) -> StageCounters:
         """Where a stage counts whose workers are no native ones."""
         return self._counters.setdefault(stage_id, StageCounters())
 
-    def follow(self, read: Callable[[PlannedStage], dict[str, int]]) -> None:
+    def follow(
+        self, read: Callable[[PlannedStage], dict[str, int]], memory: Callable[[], list[MemoryStats]]
+    ) -> None:
         """The run has begun.
 
         Args:
             read: The counts of a stage of native workers.
+            memory: The figures of its queues.
         """
         self._read = read
+        self._read_memory = memory
 
     def freeze(self) -> None:
         """The run has ended, and its memory is about to go."""
         self._final = {stage.id: self._ended(self.of(stage.id)) for stage in self._stages}
         self._read = None
+        self._final_memory = self.memory()
+        self._read_memory = None
+
+    def memory(self) -> list[MemoryStats]:
+        """The figures of each queue that touches a process, sources first."""
+        return self._final_memory if self._read_memory is None else self._read_memory()
 
     def of(self, stage_id: int) -> StageStats:
         """The figures of a stage now."""
@@ -169,6 +182,12 @@ def newest(stage: Any) -> StageStats | None:
     """The figures of a stage in its newest run; None when there was none."""
     known = _newest.get(stage)
     return None if known is None else known[0].of(known[1])
+
+
+def newest_memory(stage: Any) -> list[MemoryStats]:
+    """The figures of the queues of the newest run of a stage, sources first."""
+    known = _newest.get(stage)
+    return [] if known is None else known[0].memory()
 
 
 def newest_run(stage: Any) -> list[StageStats]:

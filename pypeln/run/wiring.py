@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from pypeln._core.arena import Arenas
+from pypeln import budget
+from pypeln._core.arena import Arena, Arenas
 from pypeln._core.memory import Ledger, Segment, Window
 from pypeln._core.queue import InPort, OutPort
+from pypeln.run.memory_stats import MemoryStats, memory_of
 from pypeln.run.plan import Edge, Plan, PlannedStage, WorkerKind
 from pypeln.transport.bells import Bell, ring_fd
 from pypeln.transport.in_process import InProcessQueue
@@ -97,6 +99,8 @@ class Wiring:
         for window in self.windows:
             window.bell = self._window_bell
 
+        shared = sum(self._is_shared(edge) for edge in plan.edges)
+        self._queue_bytes = budget.of_each_queue(plan.memory, shared) if shared else 0
         layout = Layout()
         ledger_region = layout.add(Ledger.nbytes(self.workers))
         for window in self.windows:
@@ -157,6 +161,27 @@ class Wiring:
         id = None if ordered is None else ordered.id
         return [each for each in self.windows if each.ordered == id]
 
+    def birthplace(self, stage: PlannedStage) -> Arena | None:
+        """Where the large results of a stage of this process may lie so that they need not be copied."""
+        for outlet in stage.outlets:
+            queue = self.queues[outlet.edge]
+            if isinstance(queue, SharedQueue):
+                return queue.arena
+        return None
+
+    def memory(self) -> list[MemoryStats]:
+        """The memory of each queue that touches a process."""
+        return [
+            memory_of(self._queue_name(edge), queue.arena)
+            for edge, queue in zip(self.plan.edges, self.queues, strict=False)
+            if isinstance(queue, SharedQueue)
+        ]
+
+    def _queue_name(self, edge: Edge) -> str:
+        consumer = self.plan.stage_of(edge)
+        producers = dict.fromkeys(self.plan.stages[id].name for id in edge.producers)
+        return f"{', '.join(producers)} -> {'consumer' if consumer is None else consumer.name}"
+
     def abort(self) -> None:
         """Make everybody who waits anywhere in the run stop waiting, for good."""
         for window in self.windows:
@@ -200,11 +225,21 @@ class Wiring:
             return LoopQueue(edge.maxsize, producers)
         consumer_bell = Bell() if into_loop else None
         producer_bell = Bell() if out_of_loop else None
-        if consumer is not None:
-            kinds.add(consumer.kind)
-        if WorkerKind.PROCESS in kinds:
-            return SharedQueue(layout, edge.maxsize, producers, self.arenas, consumer_bell, producer_bell)
+        if self._is_shared(edge):
+            return SharedQueue(
+                layout,
+                edge.maxsize,
+                producers,
+                self.arenas,
+                self._queue_bytes,
+                consumer_bell,
+                producer_bell,
+            )
         return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell)
+
+    def _is_shared(self, edge: Edge) -> bool:
+        ends = edge.producers if edge.consumer is None else [*edge.producers, edge.consumer]
+        return any(self.plan.stages[id].kind is WorkerKind.PROCESS for id in ends)
 
     def _plan_windows(self) -> list[WindowPlan]:
         """For each windowed source, the ordered stages it leads to, and the lanes it arrives in there."""

@@ -247,7 +247,7 @@ class Desk:
         info = WorkerInfo(job.worker)
         injection = prepare(stage, info)
         fault_point(b"on_start done")
-        if job.outlets and job.calls_f:
+        if job.outlets and (job.calls_f or stage.batching is not None):
             bear_arrays_in(job.outlets[0][0].arena)
         if stage.operator.feeds:
             iterator = iter(stage.source)

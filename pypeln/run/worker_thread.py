@@ -6,6 +6,7 @@ import contextvars
 import threading
 from typing import TYPE_CHECKING
 
+from pypeln._core.arena import send_results_to
 from pypeln._core.feeder import feed
 from pypeln._core.guard import Guard, Interrupted
 from pypeln._core.memory import RunAborted
@@ -95,6 +96,7 @@ class WorkerThread:
             [run.plan.edges[outlet.edge].ends for outlet in stage.outlets],
             unsendable(stage.name),
         )
+        send_results_to(wiring.birthplace(stage))
         injection = prepare(stage, info)
         if stage.operator.feeds:
             iterator = run.source_iterator(stage)

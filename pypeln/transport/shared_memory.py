@@ -16,6 +16,7 @@ from typing import Any
 from pypeln._core.arena import Arenas
 from pypeln._core.memory import Ledger, Segment
 from pypeln._core.shared import SharedIn, SharedOut, SharedRing
+from pypeln import budget
 from pypeln.descriptors import received
 from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 from pypeln.transport.in_process import DEFAULT_CAPACITY
@@ -25,26 +26,6 @@ ALIGNMENT = 128
 
 # More slots than this are not worth their memory: the byte budget bounds such a queue earlier.
 MOST_SLOTS = 1 << 20
-
-
-def byte_budget() -> int:
-    """Bytes of payload that one queue between processes may hold.
-
-    PYPELN_QUEUE_BYTES, or the lesser of 1 GiB and an eighth of the machine's memory, but at least 64 MiB.
-
-    Raises:
-        ValueError: The variable is not a positive number of bytes.
-    """
-    setting = os.environ.get("PYPELN_QUEUE_BYTES")
-    if setting is None:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return min(1 << 30, max(64 << 20, memory // 8))
-    if not setting.isdecimal() or int(setting) < 1 << 20:
-        raise ValueError(
-            f"PYPELN_QUEUE_BYTES is {setting!r}; it is the byte budget of a queue between processes, a whole "
-            "number of bytes and at least 1048576 (1 MiB)"
-        )
-    return int(setting)
 
 
 @dataclasses.dataclass
@@ -76,6 +57,7 @@ class SharedQueue:
         maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
+        nbytes: Bytes of payload that may be on their way in it; None for what a queue alone may take.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
     """
@@ -86,6 +68,7 @@ class SharedQueue:
         maxsize: int,
         producers: int,
         arenas: Arenas,
+        nbytes: int | None = None,
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
     ) -> None:
@@ -95,9 +78,10 @@ class SharedQueue:
         self.region = layout.add(SharedRing.nbytes_for(self.capacity, producers))
         self.consumer_bell = consumer_bell
         self.producer_bell = producer_bell
-        budget = byte_budget()
         self.arenas = arenas
-        self.arena = arenas.create(budget)
+        if nbytes is None:
+            nbytes = budget.of_each_queue(budget.of_run(), 1)
+        self.arena = arenas.create(nbytes, bool(os.environ.get("PYPELN_POISON")))
         self.control: Segment
         self.ring: SharedRing
 

@@ -286,6 +286,77 @@ static void no_block_is_used_anew_while_it_is_held(void) {
     pp_segment_close(&memory);
 }
 
+static void the_spare_gives_room_when_everything_else_is_held(void) {
+    CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(4 * MIB)), PP_OK);
+    CHECK_EQUAL(pp_arena_create_spared(&memory, 2 * MIB, 2 * MIB, false), PP_OK);
+    CHECK_EQUAL(pp_arena_open(&of_a, &memory, A), PP_OK);
+    uint64_t capacity;
+    pp_arena_usage(&of_a, &capacity, NULL, NULL, NULL);
+    CHECK_EQUAL(capacity, 2 * MIB);
+    /* One small block in each chunk is enough to leave no room for a large one. */
+    pp_descriptor small[32], other, spare;
+    for (int i = 0; i < 32; i++) small[i] = allocated(MIB / 16);
+    for (int i = 0; i < 32; i++)
+        if (i % 16 != 0) CHECK_EQUAL(pp_arena_release(&of_a, small[i]), PP_OK);
+    CHECK_EQUAL(pp_arena_allocate(&of_a, MIB, &other), PP_FULL);
+    CHECK_EQUAL(pp_arena_spill(&of_a, 2 * MIB, &spare), PP_OK);
+    CHECK(spare.offset >= of_a.holdable * PP_CHUNK_BYTES);
+    CHECK(pp_arena_bytes(&of_a, spare) != NULL);
+    CHECK_EQUAL(pp_arena_spill(&of_a, 1, &other), PP_FULL);
+    CHECK_EQUAL(pp_arena_allocate(&of_a, 3 * MIB, &other), PP_TOOBIG);
+    CHECK_EQUAL(pp_arena_release(&of_a, spare), PP_OK);
+    /* Cut anew, and used again. */
+    CHECK_EQUAL(pp_arena_spill(&of_a, 1, &spare), PP_OK);
+    CHECK_EQUAL(pp_arena_release(&of_a, spare), PP_OK);
+    CHECK_EQUAL(pp_arena_spill(&of_a, 2 * MIB, &spare), PP_OK);
+    /* Whoever is in front never gets a block of the spare. */
+    CHECK_EQUAL(pp_arena_allocate(&of_a, MIB / 16, &other), PP_OK);
+    CHECK(other.offset < of_a.holdable * PP_CHUNK_BYTES);
+    CHECK_EQUAL(pp_arena_repair(&of_a, A), 4);
+    CHECK_EQUAL(in_use(), 0);
+    pp_segment_close(&memory);
+}
+
+static bool is_poisoned(pp_descriptor block) {
+    unsigned char *bytes = pp_arena_bytes(&of_a, block);
+    for (uint64_t i = 0; i < block.nbytes; i++)
+        if (bytes[i] != PP_POISON) return false;
+    return true;
+}
+
+static void an_arena_that_poisons_overwrites_what_nobody_has(void) {
+    CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(4 * MIB)), PP_OK);
+    CHECK_EQUAL(pp_arena_create_spared(&memory, 4 * MIB, 0, true), PP_OK);
+    CHECK_EQUAL(pp_arena_open(&of_a, &memory, A), PP_OK);
+    CHECK_EQUAL(pp_arena_open(&of_b, &memory, B), PP_OK);
+    uint64_t sizes[] = {300, 2 * MIB};
+    for (int i = 0; i < 2; i++) {
+        pp_descriptor block = allocated(sizes[i]);
+        memset(pp_arena_bytes(&of_a, block), 1, sizes[i]);
+        CHECK_EQUAL(pp_arena_publish(&of_a, block, 1), PP_OK);
+        CHECK_EQUAL(pp_block_hold(&of_b, block, 1), PP_OK);
+        CHECK_EQUAL(pp_arena_release(&of_b, block), PP_OK);
+        CHECK(!is_poisoned(block)); /* held */
+        CHECK(dropped(block, 1));
+        CHECK(is_poisoned(block));
+        CHECK_EQUAL(in_use(), 0);
+        block = allocated(sizes[i]);
+        CHECK_EQUAL(pp_arena_publish(&of_a, block, 1), PP_OK);
+        memset(pp_arena_bytes(&of_a, block), 1, sizes[i]);
+        CHECK_EQUAL(pp_arena_release(&of_a, block), PP_OK);
+        CHECK(is_poisoned(block));
+        CHECK_EQUAL(in_use(), 0);
+    }
+    /* What the dead held. */
+    pp_descriptor block = allocated(300);
+    CHECK_EQUAL(pp_block_hold(&of_a, block, 0), PP_OK);
+    memset(pp_arena_bytes(&of_a, block), 1, 300);
+    pp_arena_settle(&of_b, A, 0, true);
+    CHECK(is_poisoned(block));
+    CHECK_EQUAL(in_use(), 0);
+    pp_segment_close(&memory);
+}
+
 int main(void) {
     RUN(a_held_block_outlives_what_it_travelled_in);
     RUN(what_is_born_held_can_be_lent_and_lent_on);
@@ -297,5 +368,7 @@ int main(void) {
     RUN(all_together_hold_no_more_than_the_limit);
     RUN(a_death_undoes_what_was_not_sent);
     RUN(no_block_is_used_anew_while_it_is_held);
+    RUN(the_spare_gives_room_when_everything_else_is_held);
+    RUN(an_arena_that_poisons_overwrites_what_nobody_has);
     return 0;
 }

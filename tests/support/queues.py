@@ -35,7 +35,7 @@ MOST_WAITING = 32  # threads that may wait in ports at the same time
 def shared_queue(maxsize: int, producers: int, *bells: Bell) -> SharedQueue:
     """A queue between processes, ready for use."""
     layout = Layout()
-    queue = SharedQueue(layout, maxsize, producers, Arenas(), *bells)
+    queue = SharedQueue(layout, maxsize, producers, Arenas(), None, *bells)
     control = Segment(layout.nbytes)
     control.reserve(0, layout.nbytes)
     queue.create(control)

@@ -1,0 +1,9 @@
+from collections.abc import Sequence
+from typing import Any
+
+class Extent:
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class Pickling: ...
+
+def memoryview_on(buffer: Any, format: str, shape: Sequence[int]) -> memoryview: ...
