@@ -35,6 +35,8 @@ static pp_a64 *word_of(const pp_arena *arena, pp_descriptor block, uint64_t *chu
     return pp_block_locate(arena, block, chunk, index) ? &pp_words_of(arena, *chunk)[*index] : NULL;
 }
 
+static uint64_t unmarked(uint64_t word) { return word & ~PP_BLOCK_OWNED(0xffff); }
+
 int pp_block_hold(const pp_arena *arena, pp_descriptor block, unsigned holder) {
     uint64_t chunk, index;
     pp_a64 *word = word_of(arena, block, &chunk, &index);
@@ -74,8 +76,8 @@ int pp_block_lend(const pp_arena *arena, pp_descriptor block, unsigned holder, u
     uint64_t seen = pp_load_acq(word);
     do {
         if (!(seen & PP_BLOCK_HELD(holder))) return PP_CORRUPT;
-        if (PP_BLOCK_OWNER(seen) != 0 || PP_BLOCK_COUNT(seen) == PP_BLOCK_COUNT_MAX) return PP_FULL;
-    } while (!pp_cas64(word, &seen, (seen | PP_BLOCK_OWNED(lender)) + 1));
+        if (PP_BLOCK_COUNT(seen) == PP_BLOCK_COUNT_MAX) return PP_FULL;
+    } while (!pp_cas64(word, &seen, (unmarked(seen) | PP_BLOCK_OWNED(lender)) + 1));
     return PP_OK;
 }
 
@@ -85,8 +87,10 @@ int pp_block_lent(const pp_arena *arena, pp_descriptor block, uint16_t lender) {
     if (word == NULL) return PP_CORRUPT;
     uint64_t seen = pp_load_acq(word), left;
     do {
-        if (PP_BLOCK_OWNER(seen) != lender) return PP_CORRUPT;
-        left = seen & ~PP_BLOCK_OWNED(lender);
+        /* Somebody has taken the mark over, and the block may be another's by now.  It is not the caller's
+         * own: between lending a block and coming here it leaves none that it has allocated unpublished. */
+        if (PP_BLOCK_OWNER(seen) != lender) return PP_OK;
+        left = unmarked(seen);
     } while (!pp_cas64_seq(word, &seen, pp_block_left(arena, left)));
     /* The receiver was quick, and the lender's process does not hold it any more. */
     if (left == 0) pp_block_note_left(arena, chunk, index);
@@ -99,8 +103,8 @@ int pp_block_return(const pp_arena *arena, pp_descriptor block, uint16_t lender,
     if (word == NULL) return PP_CORRUPT;
     uint64_t seen = pp_load_acq(word);
     do {
-        if (PP_BLOCK_OWNER(seen) != lender || PP_BLOCK_COUNT(seen) == 0) return PP_CORRUPT;
-        left = (seen & ~PP_BLOCK_OWNED(lender)) - 1;
+        if (PP_BLOCK_COUNT(seen) == 0) return PP_CORRUPT;
+        left = (PP_BLOCK_OWNER(seen) == lender ? unmarked(seen) : seen) - 1;
     } while (!pp_cas64_seq(word, &seen, pp_block_left(arena, left)));
     note_left(arena, chunk, index, left, freed);
     return PP_OK;

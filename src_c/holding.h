@@ -14,9 +14,10 @@
  *
  * The mark is the owner field of a word that also has a count or holders.  It is what a death in the
  * middle leaves to be seen: pp_arena_settle undoes the step, or lets it stand, as the dead's lease says
- * (pp_lease_undoes).  A block that somebody else has marked at this moment is not lent (PP_FULL): the
- * caller copies.  A `leave` that finds a mark does without its own: a death before the return is then a block
- * that stays until the run ends.
+ * (pp_lease_undoes).  There is room for one mark.  Who lends takes it over: whoever left it there has, but for a
+ * rare exception, sent what it lent, or the block would not be here, and has only not come to say so.  A
+ * `leave` that finds a mark does without its own.  A death in such a moment is a block that stays until the
+ * run ends, never one that is free too early.
  *
  * Each step is one compare-and-swap.  Memory order: dropping and returning release what was read and
  * written in the block; the swap that allocates it acquires (arena.c).
@@ -32,7 +33,7 @@
 enum pp_figure {
     PP_COPIED_IN = 0,   /* from memory that is not shared */
     PP_COPIED_HELD = 1, /* somebody else could still write to it */
-    PP_COPIED_BUSY = 2, /* another process was lending it at that moment, or it had no place to lend from */
+    PP_COPIED_BUSY = 2, /* it is lent too often already, or overlaps another part of the same element */
     PP_LENT = 3,        /* passed on as a reference */
     PP_VIEWED = 4,      /* received as a view */
     PP_COPIED_OUT = 5,  /* received as a copy: too much was held, or the arena was full */
@@ -48,7 +49,7 @@ int pp_block_at(const pp_arena *arena, uint64_t offset, uint64_t nbytes, pp_desc
 int pp_block_hold(const pp_arena *arena, pp_descriptor block, unsigned holder);
 /* *freed: nobody has it any more. */
 int pp_block_drop(const pp_arena *arena, pp_descriptor block, unsigned holder, bool *freed);
-/* PP_OK, PP_FULL when another mark or too many references are in the way, PP_CORRUPT when it is not held. */
+/* PP_OK, PP_FULL when there are too many references, PP_CORRUPT when it is not held. */
 int pp_block_lend(const pp_arena *arena, pp_descriptor block, unsigned holder, uint16_t lender);
 int pp_block_lent(const pp_arena *arena, pp_descriptor block, uint16_t lender);
 int pp_block_return(const pp_arena *arena, pp_descriptor block, uint16_t lender, bool *freed);

@@ -385,6 +385,8 @@ cdef object unpickle(Cursor* cursor):
         corrupt(cursor, "a pickle stream should begin here")
     source = take_octets(cursor, tag, &size)
     expect_end(cursor)
+    if size >= VIEW_MIN:
+        note_copied(cursor, size)
     if size < VIEW_MIN:
         stream = PyBytes_FromStringAndSize(<char*>source, size)
     else:  # the unpickler drops the view before it returns

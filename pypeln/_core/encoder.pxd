@@ -88,7 +88,6 @@ cdef class Encoder:
     ) except -1
     cdef bint _is_given_away(self, PyObject* owner, bint owned, Arena arena) except -1
     cdef bint _leads_alone(self, PyObject* under, bint owned, Arena arena) except -1
-    cdef int _lend_patiently(self, Arena arena, pp_descriptor block) noexcept
     cdef int _number_of(self, Arena arena, pp_descriptor block) except -2
     cdef bint _overlaps(self, size_t number, uint64_t offset, size_t nbytes) noexcept
     cdef int _note_range(self, size_t number, uint64_t offset, size_t nbytes) except -1

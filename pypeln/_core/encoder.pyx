@@ -20,8 +20,7 @@ from libc.string cimport memcpy, memset
 from pypeln._core.arena cimport Arena, BlockView
 from pypeln._core.c cimport (
     PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_FIGURES, PP_FULL, PP_LENT, PP_OK, pp_arena_note_many,
-    pp_block_at, pp_block_lend, pp_block_lent, pp_block_return, pp_bool, pp_descriptor, pp_nap, pp_now_ns,
-    pp_reference,
+    pp_block_at, pp_block_lend, pp_block_lent, pp_block_return, pp_bool, pp_descriptor, pp_reference,
 )
 from pypeln._core.decoder cimport array_calls
 from pypeln._core.ownership cimport Reach
@@ -99,10 +98,6 @@ cdef enum:
 
     REFS_MAX = 65535  # as many as a slot's head can count
     DOUBTED_MAX = 16  # as long as Encoder.doubted
-
-    LEND_NAP_NS = 10000
-    LEND_WAIT_NS = 50000
-    COPIED_IN_NS = 4  # bytes that are copied in a nanosecond, or rather less
 
 # Compared by address: looking an attribute of a module up for each buffer costs more.
 cdef PyTypeObject* BLOCK_VIEW = <PyTypeObject*><PyObject*>BlockView
@@ -510,24 +505,12 @@ cdef class Encoder:
             self.ref_capacity = capacity
         rc = pp_block_lend(&arena.handle, block, arena.place, self.lender)
         if rc == PP_FULL:
-            rc = self._lend_patiently(arena, block)
-        if rc == PP_FULL:
             return -1
         if rc != PP_OK:
             raise CorruptMemory("a block was lent that this process does not hold")
         self.refs[self.nrefs] = pp_reference(block.offset, arena.id, 0)
         self.nrefs += 1
         return self.nrefs - 1
-
-    cdef int _lend_patiently(self, Arena arena, pp_descriptor block) noexcept:
-        """Lend a block as soon as who lent it here has said that it is sent, and as long as copying takes."""
-        cdef uint64_t until = pp_now_ns() + LEND_WAIT_NS + block.nbytes // COPIED_IN_NS
-        cdef int rc = PP_FULL
-        while rc == PP_FULL and pp_now_ns() < until:
-            # It has been interrupted between two steps that follow each other at once: let it run.
-            pp_nap(LEND_NAP_NS)
-            rc = pp_block_lend(&arena.handle, block, arena.place, self.lender)
-        return rc
 
     # Views that may be written through never overlap, in any process: or one would be given away while
     # another is kept. Those of one element may, where it holds an array and parts of it.
@@ -581,7 +564,7 @@ cdef class Encoder:
             arena = self.arenas.get(self.refs[i].arena)
             block = pp_descriptor(self.refs[i].offset, 0)
             if pp_block_lent(&arena.handle, block, self.lender) != PP_OK:
-                raise CorruptMemory("a block that was lent has another lender")
+                raise CorruptMemory("a block that was lent is in no arena")
         self.nrefs = 0
         return 0
 
@@ -594,7 +577,7 @@ cdef class Encoder:
             arena = self.arenas.get(self.refs[self.nrefs].arena)
             block = pp_descriptor(self.refs[self.nrefs].offset, 0)
             if pp_block_return(&arena.handle, block, self.lender, &freed) != PP_OK:
-                raise CorruptMemory("a block that was lent has another lender")
+                raise CorruptMemory("a block that was lent is on its way no more")
             if freed:
                 arena.notify()
         return 0

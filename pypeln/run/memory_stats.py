@@ -39,8 +39,7 @@ class MemoryStats(NamedTuple):
         viewed: Received without a copy, as a view.
         copied_in: Sent as a copy, because they lay in ordinary memory.
         copied_held: Sent as a copy, because somebody else could still write to them.
-        copied_busy: Sent as a copy, because their memory was being sent elsewhere at that moment, or overlaps
-            another part of the same element.
+        copied_busy: Sent as a copy, because they overlap another part of the same element.
         copied_out: Received as a copy, because receivers held too much, or producers waited for room.
         copied_type: Received as a copy, because their type has memory of its own: `bytes`, `str`, and
             tensors that several receivers get.
