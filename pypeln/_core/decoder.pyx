@@ -174,8 +174,11 @@ cdef object decode_array(Cursor* cursor):
     if array_calls.type == NULL:
         # It brings numpy, which processes without arrays do without.
         import_module("pypeln._core.arrays")
-    value = array_calls.rebuild(
-        cursor.at, cursor.end - cursor.at, &used, base, data, nbytes, not read_only)
+    try:
+        value = array_calls.rebuild(
+            cursor.at, cursor.end - cursor.at, &used, base, data, nbytes, not read_only)
+    except ValueError as error:
+        corrupt(cursor, str(error))
     cursor.at += used
     return value
 

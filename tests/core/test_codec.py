@@ -515,6 +515,11 @@ def test_nothing_leaks():
     assert grown < 100
 
 
+def pickled_dtype(code):
+    pickled = pickle.dumps(np.dtype(code), 5)
+    return b"\xff" + bytes([len(pickled)]) + pickled
+
+
 MALFORMED = {
     "nothing": b"",
     "zeroes": bytes(8),
@@ -546,6 +551,17 @@ MALFORMED = {
     "a piece that wraps around": b"\x30" + struct.pack("QQ", 64, 2**64 - 64) + bytes(100),
     "a piece far away": b"\x30" + struct.pack("QQ", 2**64 - 64, 128) + bytes(100),
     "a piece and more": b"\x30" + struct.pack("QQ", 64, 10) + bytes(100),
+    "an array of nothing": b"\x0e",
+    "an array nowhere": b"\x0e\x03\x08" + bytes(8) + b"\x0b\x01\x01",
+    "an array in a block that nobody refers to": b"\x0e\x02\x00\x00\x08\x0b\x01\x01",
+    "an array that ends early": b"\x0e\x00\x08" + bytes(8) + b"\x0b\x01",
+    "an array of no type": b"\x0e\x00\x08" + bytes(8) + b"\x7f\x01\x01",
+    "an array of a broken type": b"\x0e\x00\x08" + bytes(8) + b"\xff\x03abc\x01\x01",
+    "an array of objects": b"\x0e\x00\x08" + bytes(8) + pickled_dtype("O") + b"\x01\x01",
+    "an array beyond its data": b"\x0e\x00\x08" + bytes(8) + b"\x0b\x01\x02",
+    "an array that strides beyond its data": b"\x0e\x00\x10" + bytes(16) + b"\x0b\x81\x02\x20",
+    "an array that wraps around": b"\x0e\x00\x08" + bytes(8) + b"\x0b\x02" + b"\x80\x80\x80\x80\x10" * 2,
+    "an array of too many dimensions": b"\x0e\x00\x08" + bytes(8) + b"\x0b\x3f" + b"\x01" * 63 + b"\x80",
 }
 
 

@@ -68,6 +68,7 @@ def a_value(chance: random.Random, depth: int = 0) -> object:
         lambda: chance.random(),
         lambda: "a\xe9\u20ac\U0001f600"[: chance.randrange(5)] * chance.choice([1, 20]),
         lambda: chance.randbytes(chance.choice([0, 3, 70, 3000])),
+        lambda: an_array(chance),
     ]
     if depth > 3 or chance.random() < 0.4:
         return chance.choice(leaves)()
@@ -76,6 +77,22 @@ def a_value(chance: random.Random, depth: int = 0) -> object:
     if kind == "dict":
         return {str(number): child for number, child in enumerate(children)}
     return children if kind == "list" else tuple(children)
+
+
+def an_array(chance: random.Random) -> object:
+    """Of any order, with gaps or without, of a type that is written as a byte or as a pickle."""
+    import numpy as np
+
+    array = np.zeros(
+        [chance.choice([1, 2, 5, 40]) for _ in range(chance.randrange(4))], chance.choice("?bdF")
+    )
+    if chance.random() < 0.2:
+        array = array.astype([("a", "i4"), ("b", "f8")])
+    array = chance.choice([lambda a: a, lambda a: a.T, lambda a: a[::2], lambda a: a[::-1]])(
+        np.atleast_1d(array)
+    )
+    array.flags.writeable = chance.random() < 0.5
+    return array
 
 
 def fuzz_payload(seed: int) -> None:
