@@ -79,10 +79,9 @@ def _dumps(value: Any) -> bytes:
     try:
         return pickle.dumps(value)
     except Exception:  # pickle raises many types for "cannot"
-        import cloudpickle
+        from pypeln import by_value
 
-        data: bytes = cloudpickle.dumps(value)
-        return data
+        return by_value.dumps(value)
 
 
 def _rebuilt(recipe: Packed) -> BaseException:

@@ -163,10 +163,10 @@ def _pickled(name: str, value: Any) -> bytes:
     try:
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except (pickle.PicklingError, AttributeError, TypeError):
-        import cloudpickle  # type: ignore[import-untyped,unused-ignore]
+        from pypeln import by_value
 
         try:
-            return cloudpickle.dumps(value)  # type: ignore[no-any-return]
+            return by_value.dumps(value)
         except Exception as error:
             raise TypeError(
                 f"attribute {name!r} of the Namespace cannot be shared with other processes: "

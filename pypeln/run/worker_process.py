@@ -140,10 +140,9 @@ def _pickled_stage(stage: PlannedStage) -> bytes:
             return pickle.dumps(stage)
         except Exception:  # pickle raises many types for "cannot"
             pass
-    import cloudpickle
+    from pypeln import by_value
 
-    data: bytes = cloudpickle.dumps(stage)
-    return data
+    return by_value.dumps(stage)
 
 
 def main(job: ProcessJob) -> None:
