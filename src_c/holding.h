@@ -76,4 +76,12 @@ void pp_arena_figure(const pp_arena *arena, int figure, uint64_t *count, uint64_
  * everywhere (holder < 0: it had none).  Before pp_arena_repair. May be interrupted and called again. */
 void pp_arena_settle(pp_arena *arena, uint16_t dead, int holder, bool undo);
 
+/* ---- after the run (arena_discard.c) ---- */
+
+/* Nobody else is left and nobody allocates any more: give the memory of all blocks back that this process does
+ * not hold. */
+void pp_arena_discard(const pp_arena *arena, unsigned holder);
+/* After that: it does not hold this one any more either. */
+void pp_block_discard(const pp_arena *arena, pp_descriptor block);
+
 #endif

@@ -16,7 +16,8 @@
 typedef struct pp_segment {
     unsigned char *base; /* NULL when closed */
     uint64_t nbytes;     /* of the mapping, a multiple of the page size */
-    int fd;              /* what other processes open it by; -1 where a system has no such thing */
+    int fd;              /* what other processes open it by; -1 where a system has no such thing, or once
+                          * nobody else will */
 } pp_segment;
 
 /* Create and map a zero-filled segment of at least nbytes.  PP_OK, PP_NOMEM or PP_OSERROR. */

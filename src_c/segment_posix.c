@@ -97,6 +97,6 @@ int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) {
 void pp_segment_close(pp_segment *segment) {
     if (segment->base == NULL) return;
     munmap(segment->base, (size_t)segment->nbytes);
-    close(segment->fd);
+    if (segment->fd >= 0) close(segment->fd);
     *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
 }

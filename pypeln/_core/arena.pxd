@@ -17,6 +17,9 @@ cdef class Arena:
     cdef uint64_t generation     # of the process that adopted it
     cdef uint64_t limit
     cdef Looks **looks           # how this process looks at each block, by chunk
+    cdef uint64_t nheld          # blocks that it looks at
+    cdef bint keeps              # some of them for good
+    cdef bint over               # the run is: what is dropped is never used again
     cdef dict tensors            # where those views begin that are a tensor's and nobody else's
     cdef pp_ring *ring           # whose producers wait for room here; NULL once the run is over
     cdef Segment control
@@ -36,6 +39,8 @@ cdef class Arena:
     cdef void *allocate(self, uint64_t nbytes) noexcept
     cdef int give_back(self, void *address) except -1
     cdef Looks *_looks_at(self, pp_descriptor block) except NULL
+    cdef void keep(self)
+    cdef bint kept(self, const void *address) noexcept
     cdef void _forget(self)
 
 

@@ -3,6 +3,8 @@
 
 A block is held once by a process, however many views there are on it: those are counted here, and the last
 one gives the block back. What a forked copy of a process inherits of this is not its own, and is left alone.
+It may go on looking at it, though, when its parent does not any more. So whatever is held at a fork that
+Python knows of stays held until the run ends.
 """
 
 cimport cython
@@ -12,10 +14,11 @@ from libc.stdlib cimport calloc, free
 
 from pypeln._core.c cimport (
     PP_BLOCK_MIN, PP_BORN, PP_CHUNK_BYTES, PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_COPIED_OUT,
-    PP_COPIED_TYPE, PP_HOLDERS, PP_LENT, PP_OK, PP_VIEWED, pp_arena_allocate, pp_arena_create_spared, pp_arena_figure,
-    pp_arena_may_hold, pp_arena_note, pp_arena_open, pp_arena_release, pp_arena_segment_bytes,
-    pp_arena_settle, pp_arena_unhold, pp_arena_usage, pp_block_at, pp_block_drop, pp_block_hold, pp_bool,
-    pp_descriptor, pp_segment_reserve, pp_spot_notify,
+    PP_COPIED_TYPE, PP_HOLDERS, PP_LENT, PP_OK, PP_VIEWED, pp_arena_allocate, pp_arena_create_spared,
+    pp_arena_discard, pp_arena_figure, pp_arena_may_hold, pp_arena_note, pp_arena_open, pp_arena_release,
+    pp_arena_segment_bytes, pp_arena_settle, pp_arena_unhold, pp_arena_usage, pp_block_at,
+    pp_block_discard, pp_block_drop, pp_block_hold, pp_bool, pp_descriptor, pp_segment_reserve,
+    pp_spot_notify,
 )
 from pypeln._core.memory cimport Segment
 
@@ -23,8 +26,8 @@ from pypeln._core.memory import CorruptMemory
 
 import os
 from _thread import _local
-from _weakref import ref
 from sys import modules
+from weakref import WeakSet
 
 HOLDERS = PP_HOLDERS
 
@@ -47,13 +50,27 @@ FIGURES = {
 cdef uint64_t generation = 1
 
 
+# Those in which this process holds blocks, or may.
+_adopted = WeakSet()
+
+# In the count of a block's views: it is never given back.
+cdef uint32_t KEPT = <uint32_t>1 << 31
+
+
+def _about_to_fork():
+    cdef Arena arena
+    for arena in list(_adopted):
+        arena.keep()
+
+
 def _forked():
     global generation
     generation += 1
+    _adopted.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(before=_about_to_fork, after_in_child=_forked)
 
 
 # Where large results are made: in this process, and in this thread of it.
@@ -88,16 +105,11 @@ def birthplace():
     return _birthplace if arena is None else arena
 
 
-# Weak references to the arenas that this process has adopted.
-cdef list _adopted = []
-
-
 def arena_at(uint64_t address):
     """The arena in which an address lies and this process holds blocks; None when there is none."""
     cdef Arena arena
-    for each in _adopted:
-        arena = each()
-        if arena is not None and arena.holds() and arena.contains(<const void *>address):
+    for arena in list(_adopted):
+        if arena.holds() and arena.contains(<const void *>address):
             return arena
     return None
 
@@ -167,11 +179,34 @@ cdef class Arena:
         self.place = place if place < PP_HOLDERS else -1
         self.handle.owner = <unsigned short>owner
         self.generation = generation
-        _adopted[:] = [each for each in _adopted if each() is not None]
-        _adopted.append(ref(self))
+        if self.place >= 0:
+            _adopted.add(self)
+
+    cdef void keep(self):
+        """What is held now is not given back."""
+        cdef uint64_t chunk, i
+        for chunk in range(self.handle.chunks if self.nheld else 0):
+            if self.looks[chunk] == NULL:
+                continue
+            for i in range(PP_CHUNK_BYTES // PP_BLOCK_MIN):
+                if self.looks[chunk][i].views:
+                    self.looks[chunk][i].views |= KEPT
+                    self.keeps = True
+
+    cdef bint kept(self, const void *address) noexcept:
+        """Whether a forked copy of this process may look at the block that an address lies in."""
+        cdef pp_descriptor block
+        cdef uint64_t chunk
+        if not self.keeps or pp_block_at(&self.handle, self.offset_of(address), 0, &block) != PP_OK:
+            return False
+        chunk = block.offset // PP_CHUNK_BYTES
+        return self.looks[chunk] != NULL and bool(
+            self.looks[chunk][block.offset % PP_CHUNK_BYTES // PP_BLOCK_MIN].views & KEPT)
 
     cdef void _forget(self):
         cdef uint64_t i
+        self.nheld = 0
+        self.keeps = False
         for i in range(self.handle.chunks if self.looks != NULL else 0):
             free(self.looks[i])
             self.looks[i] = NULL
@@ -181,10 +216,17 @@ cdef class Arena:
         self.bell = bell
 
     def detach(self):
-        """The run is over: nobody waits for room any more, and no process will map it."""
+        """The run is over: nobody waits for room any more, and no process will map it.
+
+        Views that are left keep the blocks they look at, and nothing else: no other memory, no descriptor.
+        """
         self.ring = NULL
         self.control = None
         self.bell = -1
+        if self.holds() and self.nheld:
+            self.over = True
+            pp_arena_discard(&self.handle, self.place)
+            self.segment.close_fd()
 
     def settle(self, uint32_t dead, int place, bint undo):
         """Undo what a dead process was lending or leaving, or let it stand. It holds nothing more."""
@@ -239,6 +281,7 @@ cdef class Arena:
                 if pp_block_hold(&self.handle, block, self.place) != PP_OK:
                     pp_arena_unhold(&self.handle, self.place, block.nbytes)
                     raise CorruptMemory("a block that nobody has was to be looked at")
+                self.nheld += 1
             looks.views += 1
             looks.writers += not read_only
         return True
@@ -255,7 +298,10 @@ cdef class Arena:
                 if pp_block_drop(&self.handle, block, self.place, &freed) != PP_OK:
                     raise CorruptMemory("a block was given back that was not held")
                 pp_arena_unhold(&self.handle, self.place, block.nbytes)
+                self.nheld -= 1
         if freed:
+            if self.over:
+                pp_block_discard(&self.handle, block)
             self.notify()
         return 0
 

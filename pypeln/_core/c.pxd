@@ -197,4 +197,6 @@ cdef extern from "holding.h" nogil:
     void pp_arena_note(pp_arena *arena, int figure, uint64_t nbytes) noexcept
     void pp_arena_note_many(pp_arena *arena, int figure, uint64_t count, uint64_t nbytes) noexcept
     void pp_arena_figure(const pp_arena *arena, int figure, uint64_t *count, uint64_t *nbytes) noexcept
+    void pp_arena_discard(const pp_arena *arena, unsigned int holder) noexcept
+    void pp_block_discard(const pp_arena *arena, pp_descriptor block) noexcept
     void pp_arena_settle(pp_arena *arena, uint16_t dead, int holder, bint undo) noexcept

@@ -417,7 +417,7 @@ cdef class Encoder:
         if pp_block_at(&arena.handle, offset, nbytes, &block) != PP_OK:
             raise CorruptMemory("a buffer that lies in no block of its arena")
         unwritten = not arena.is_written(block)
-        if not unwritten and not self._is_given_away(owner, owned, arena):
+        if not unwritten and (not self._is_given_away(owner, owned, arena) or arena.kept(source)):
             self._count(PP_COPIED_HELD, nbytes)
             return False
         number = self._number_of(arena, block)

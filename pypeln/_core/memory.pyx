@@ -90,6 +90,12 @@ cdef class Segment:
         """What other processes map it by."""
         return self.segment.fd
 
+    def close_fd(self):
+        """No other process will map it."""
+        if os.name == "posix" and self.segment.fd >= 0:
+            os.close(self.segment.fd)
+            self.segment.fd = -1
+
     @property
     def nbytes(self) -> int:
         return self.segment.nbytes

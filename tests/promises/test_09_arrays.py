@@ -3,8 +3,9 @@ themselves."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
-from pathlib import Path
+import os
 from typing import Any
 
 import numpy as np
@@ -76,11 +77,14 @@ def test_promise_09_arrays_that_a_worker_keeps_do_not_stop_larger_ones(
 
 
 def shared_bytes() -> int:
-    """How much of this process's shared memory has pages."""
-    found = 0
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss_Shmem:"):
-            found = int(line.split()[1]) * 1024
+    """How much of the shared memory that this process maps has pages, whoever has touched them."""
+    page, found = os.sysconf("SC_PAGESIZE"), 0
+    mincore = ctypes.CDLL(None, use_errno=True).mincore
+    for line in shared_mappings():
+        start, end = (int(number, 16) for number in line.split()[0].split("-"))
+        resident = (ctypes.c_ubyte * ((end - start) // page))()
+        assert mincore(ctypes.c_void_p(start), ctypes.c_size_t(end - start), resident) == 0
+        found += page * sum(resident)
     return found
 
 
