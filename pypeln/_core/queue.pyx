@@ -14,7 +14,7 @@ from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_now_ns, pp_push_close,
-    pp_ring_count, pp_ring_closed, pp_spot_arm, pp_wait_pop, pp_wait_push,
+    pp_ring_closed, pp_ring_elements, pp_spot_arm, pp_wait_pop, pp_wait_push,
 )
 
 from pypeln._core.memory import RunAborted
@@ -162,7 +162,7 @@ cdef class InPort:
     @property
     def depth(self):
         """How many elements wait in the queue, more or less."""
-        return pp_ring_count(self.port.ring)
+        return self.port.batch_count - self.port.batch_next + pp_ring_elements(self.port.ring)
 
     @property
     def closed(self):

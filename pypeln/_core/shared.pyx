@@ -16,10 +16,11 @@ from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
     PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TOOBIG, load32, load64,
     pp_arena_allocate, pp_arena_bytes, pp_arena_open, pp_arena_press, pp_arena_publish, pp_arena_release,
-    pp_arena_repair, pp_block_leave, pp_block_return, pp_bool, pp_descriptor, pp_head, pp_nap,
+    pp_arena_repair, pp_block_leave, pp_block_return, pp_bool, pp_descriptor, pp_head, pp_nap, pp_part,
     pp_reference, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish,
-    pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count,
-    pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm,
+    pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for,
+    pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_elements, pp_ring_mend, pp_ring_settle,
+    pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm, pp_tip_add, pp_tip_admits, pp_tip_begin,
     pp_wait_block, store64,
 )
 from pypeln._core.arena cimport Arena, Arenas
@@ -95,9 +96,15 @@ cdef class SharedRing:
         """Bytes that a ring takes, a multiple of 128."""
         return (pp_ring_bytes(capacity, producers) + 127) // 128 * 128
 
-    def create(self, uint32_t capacity, uint32_t producers):
-        """Lay out the ring, once, before anybody opens a port on it."""
+    def create(self, uint32_t capacity, uint32_t producers, bint several=False, bint sole=False):
+        """Lay out the ring, once, before anybody opens a port on it.
+
+        Several: a slot may hold several elements, so that the capacity is no bound on them. Sole: one worker
+        takes from it, and no other.
+        """
         pp_ring_create(self.ring, capacity, producers, True)
+        if several:
+            pp_ring_allow_several(self.ring, sole)
 
     cdef int check(self) except -1:
         """What its header says now is to be as sound as when ports were opened."""
@@ -114,7 +121,7 @@ cdef class SharedRing:
     @property
     def count(self):
         """How many elements it holds, more or less."""
-        return pp_ring_count(self.ring)
+        return pp_ring_elements(self.ring)
 
     @property
     def aborted(self):
@@ -202,12 +209,12 @@ cdef class SharedIn(InPort):
             self.done()
             rc = pp_pop_lease(&self.port, self.lease)
             if rc == PP_OK:
-                return self.open_slot(&self.lease.element)
+                return self.open_slot(&self.lease.element, 0)
         else:
             rc = pp_pop_claim(&self.port, &slot)
             if rc == PP_OK:
                 try:
-                    return self.open_slot(slot)
+                    return self.open_slot(slot, self.port.part)
                 finally:
                     self.find_blocks(slot)
                     pp_pop_free(&self.port, slot)
@@ -224,15 +231,15 @@ cdef class SharedIn(InPort):
         cdef uint64_t nbytes
         if self.lease == NULL or load64(&self.lease.in_hand) == 0:
             return False
-        self.locate(&self.lease.element, &nbytes)
+        self.locate(&self.lease.element, 0, &nbytes)
         return True
 
     cdef object leased(self):
-        return self.open_slot(&self.lease.element)
+        return self.open_slot(&self.lease.element, 0)
 
-    cdef object open_slot(self, pp_slot *slot):
+    cdef object open_slot(self, pp_slot *slot, uint32_t part):
         cdef uint64_t nbytes
-        cdef const unsigned char *data = self.locate(slot, &nbytes)
+        cdef const unsigned char *data = self.locate(slot, part, &nbytes)
         self.opening = True
         self.origin.refs = self.refs
         self.origin.nrefs = self.head.refs
@@ -248,17 +255,27 @@ cdef class SharedIn(InPort):
             return END
         return value
 
-    cdef const unsigned char *locate(self, pp_slot *slot, uint64_t *payload_nbytes) except NULL:
-        """Load head and index from a slot; where its encoded value is."""
+    cdef const unsigned char *locate(
+        self, pp_slot *slot, uint32_t part, uint64_t *payload_nbytes
+    ) except NULL:
+        """Load head and index of an element from its slot; where its encoded value is."""
         # Looked at once: what is checked here is what is used.
         cdef const unsigned char *data
         cdef uint64_t nbytes, prefix, further
+        cdef uint32_t part_nbytes
         cdef pp_descriptor block
         self.head = slot.head
         # Where one slot's references were, the next one's are not.
         self.refs = NULL
         if self.head.depth < 1 or self.head.depth > PP_MAX_DEPTH:
             raise CorruptMemory("a slot with an impossible index")
+        if part:
+            data = pp_part(&self.head, slot.body.bytes, part, &part_nbytes)
+            if data == NULL:
+                raise CorruptMemory("a slot with more elements than it has room for")
+            self.head.index0 += part
+            payload_nbytes[0] = part_nbytes
+            return data
         further = (self.head.depth - 1) * 8
         if self.head.kind & ~PP_END == PP_INLINE:
             data = slot.body.bytes
@@ -449,6 +466,14 @@ cdef class SharedOut(OutPort):
             rc = self.write_block()
             if rc != PP_OK:
                 return rc
+        if (pp_tip_admits(&self.port.tip, &self.head, self.head.nbytes)
+                and pp_push_reopen(&self.port, &slot)):
+            PP_FAULT_POINT("slot reopened")
+            memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, self.head.nbytes),
+                   self.encoder.data, self.encoder.nbytes)
+            pp_push_publish(&self.port, slot, self.lease, self.outlet)
+            self.loaded = False
+            return PP_OK
         rc = pp_push_claim(&self.port, &slot)
         if rc == PP_FULL:
             return rc
@@ -459,6 +484,7 @@ cdef class SharedOut(OutPort):
             raise RunAborted
         PP_FAULT_POINT("slot claimed")
         slot.head = self.head
+        pp_tip_begin(&self.port.tip, &self.head, self.head.nbytes)
         if self.has_block:
             slot.body.block = self.block
             pp_arena_publish(&self.arena, self.block, 1)

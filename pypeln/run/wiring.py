@@ -202,9 +202,12 @@ class Wiring:
         producer_bell = Bell() if out_of_loop else None
         if consumer is not None:
             kinds.add(consumer.kind)
+        sole = consumer is None or places(consumer) == 1
         if WorkerKind.PROCESS in kinds:
-            return SharedQueue(layout, edge.maxsize, producers, self.arenas, consumer_bell, producer_bell)
-        return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell)
+            return SharedQueue(
+                layout, edge.maxsize, producers, self.arenas, consumer_bell, producer_bell, sole
+            )
+        return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell, sole)
 
     def _plan_windows(self) -> list[WindowPlan]:
         """For each windowed source, the ordered stages it leads to, and the lanes it arrives in there."""

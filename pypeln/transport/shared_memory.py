@@ -73,11 +73,12 @@ class SharedQueue:
 
     Args:
         layout: Where to take the ring's part from.
-        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY.
+        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY slots, which hold several each.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
+        sole: Whether one worker takes from it, and no other.
     """
 
     def __init__(
@@ -88,10 +89,12 @@ class SharedQueue:
         arenas: Arenas,
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
+        sole: bool = False,
     ) -> None:
         self.capacity = min(maxsize or DEFAULT_CAPACITY, MOST_SLOTS)
         self.elastic = maxsize == 0
         self.producers = producers
+        self.sole = sole
         self.region = layout.add(SharedRing.nbytes_for(self.capacity, producers))
         self.consumer_bell = consumer_bell
         self.producer_bell = producer_bell
@@ -124,7 +127,7 @@ class SharedQueue:
         """Lay the ring out in the control segment."""
         self.control = control
         self._open()
-        self.ring.create(self.capacity, self.producers)
+        self.ring.create(self.capacity, self.producers, self.elastic, self.sole)
 
     def inlet(
         self, owner: int, ledger: Ledger | None = None, worker: int = 0, copies: bool = False
