@@ -34,10 +34,11 @@ static inline bool pp_head_is_plain(const pp_head *head) {
     return head->depth == 1 && head->refs == 0 && (head->kind == PP_INLINE || head->kind == PP_OBJECT);
 }
 
-/* Whether an element of so many payload bytes can follow those in the slot of the tip. */
-static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *head, uint32_t nbytes) {
-    return tip->open && head->index0 == tip->index0 && head->lane == tip->lane && head->kind == tip->kind &&
-           pp_head_is_plain(head) && tip->used + nbytes + (head->kind == PP_INLINE) <= PP_BODY_BYTES;
+/* Whether an element of this kind, with one dimension and no references, and of so many payload bytes can follow
+ * those in the slot of the tip. */
+static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *head, uint8_t kind, uint32_t nbytes) {
+    return tip->open && head->index0 == tip->index0 && head->lane == tip->lane && kind == tip->kind &&
+           tip->used + nbytes + (kind == PP_INLINE) <= PP_BODY_BYTES;
 }
 
 /* An element was written into a fresh slot. */

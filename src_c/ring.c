@@ -178,17 +178,18 @@ int pp_push_claim(pp_port *port, pp_slot **out) {
 }
 
 bool pp_push_reopen(pp_port *port, pp_slot **out) {
-    uint64_t word = port->last_word;
+    pp_recent *written = &port->written;
+    uint64_t word = written->word;
     if (word == 0) return false;
-    port->last_word = 0;
+    written->word = 0;
     if (count_of(word) == PP_PARTS || pp_load_rlx(&port->ring->aborted)) return false;
     uint64_t claimed = turned(word, port->owner, PP_ADDING);
-    if (!pp_cas64(&port->last->word, &word, claimed)) return false;
+    if (!pp_cas64(&written->slot->word, &word, claimed)) return false;
     /* Crash from here to publish: ADDING by the dead, which mend makes READY without the new one. */
-    port->position = port->last_position;
+    port->position = written->position;
     port->word = claimed;
     port->part = count_of(claimed);
-    *out = port->last;
+    *out = written->slot;
     return true;
 }
 
@@ -207,11 +208,7 @@ void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t out
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
     }
     port->busy++;
-    if (port->several) {
-        port->last = slot;
-        port->last_position = port->position;
-        port->last_word = ready;
-    }
+    if (port->several) port->written = (pp_recent){slot, port->position, ready};
     pp_spot_notify(&port->ring->not_empty, port->bell);
 }
 
@@ -321,11 +318,11 @@ static inline bool take(pp_port *port, pp_slot *slot, uint64_t position, uint64_
 /* PP_OK: an element is claimed. PP_EMPTY: nothing to take; *idle tells whether the ring is truly empty (and not
  * merely waiting for a producer that has claimed the next slot). */
 static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
-    if (port->last_word != 0) {
-        uint64_t word = port->last_word;
-        port->last_word = 0;
-        *out = port->last;
-        if (take(port, port->last, port->last_position, word)) return PP_OK;
+    if (port->read.word != 0) {
+        uint64_t word = port->read.word;
+        port->read.word = 0;
+        *out = port->read.slot;
+        if (take(port, port->read.slot, port->read.position, word)) return PP_OK;
     }
     for (;;) {
         found f = {NULL, 0, 0, false};
@@ -388,9 +385,7 @@ void pp_pop_free(pp_port *port, pp_slot *slot) {
     } else {
         uint64_t rest = turned(port->word, port->owner, PP_READY) + ((uint64_t)1 << TAKEN_SHIFT);
         atomic_store_explicit(&slot->word, rest, memory_order_seq_cst);
-        port->last = slot;
-        port->last_position = port->position;
-        port->last_word = rest;
+        port->read = (pp_recent){slot, port->position, rest};
         /* Whoever looked meanwhile found nothing here. */
         pp_spot_notify(&port->ring->not_empty, port->bell);
     }

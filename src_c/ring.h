@@ -79,6 +79,13 @@ typedef struct pp_ring {
     pp_a32 open[]; /* one per producer: 1 until it closes; its own word, so closing twice is closing once */
 } pp_ring;
 
+/* A slot that a port may go on with, if nobody else has changed it. */
+typedef struct pp_recent {
+    pp_slot *slot;
+    uint64_t position;
+    uint64_t word; /* as this port left it; 0: not to be gone on with */
+} pp_recent;
+
 /* One worker's end of a ring. */
 typedef struct pp_port {
     pp_ring *ring;
@@ -93,11 +100,9 @@ typedef struct pp_port {
     uint64_t word;     /* of the claimed slot, as it was claimed */
     uint32_t part;     /* consumers: which of the slot's elements was claimed; producers: which is being written */
     bool several, sole;
-    /* Producers: the slot that was published last, and its word then; consumers: the one taken from last. */
-    pp_slot *last;
-    uint64_t last_position;
-    uint64_t last_word; /* 0: not to be gone on with */
-    pp_tip tip;
+    pp_recent written; /* producers: the slot that was published last */
+    pp_tip tip;        /* and what is known of it */
+    pp_recent read;    /* consumers: the slot that an element was taken from last */
     /* Consumers of a `sole` ring without a lease: what was in the slot that was claimed last. */
     pp_slot batch;
     uint32_t batch_next, batch_count;

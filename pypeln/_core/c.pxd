@@ -96,7 +96,8 @@ cdef extern from "lease.h" nogil:
 cdef extern from "parts.h" nogil:
     ctypedef struct pp_tip:
         pass
-    bint pp_tip_admits(const pp_tip *tip, const pp_head *head, uint32_t nbytes) noexcept
+    bint pp_head_is_plain(const pp_head *head) noexcept
+    bint pp_tip_admits(const pp_tip *tip, const pp_head *head, unsigned char kind, uint32_t nbytes) noexcept
     void pp_tip_begin(pp_tip *tip, const pp_head *head, uint32_t nbytes) noexcept
     unsigned char *pp_tip_add(pp_tip *tip, unsigned char *body, uint32_t nbytes) noexcept
     const unsigned char *pp_part(const pp_head *head, const unsigned char *body, uint32_t part,
@@ -116,6 +117,7 @@ cdef extern from "ring.h" nogil:
         pp_ring *ring
         uint32_t owner
         int bell
+        uint64_t busy
         uint32_t part
         pp_tip tip
         pp_slot batch

@@ -219,6 +219,11 @@ cdef class OutPort:
             raise RunAborted
         return rc
 
+    cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1:
+        """Load and offer. After PP_FULL the element is loaded."""
+        self.load(value, head, extra, False)
+        return self.offer()
+
     cdef int flush(self) except -1:
         """Put what was loaded, however long it takes."""
         cdef int rc = self.offer()

@@ -30,10 +30,12 @@ cdef class SharedIn(InPort):
     cdef pp_lease *lease
     cdef pp_arena arena
     cdef Opening origin
+    cdef Opening inline_origin  # of what lies in a slot and refers to nothing
     cdef const pp_reference *refs  # of the element located last
     cdef Marked *marked
     cdef uint64_t nmarked
     cdef uint64_t marked_capacity
+    cdef object open_inline(self, const unsigned char *data, uint64_t nbytes)
     cdef object open_slot(self, pp_slot *slot, uint32_t part)
     cdef const unsigned char *locate(
         self, pp_slot *slot, uint32_t part, uint64_t *payload_nbytes) except NULL
