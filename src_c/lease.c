@@ -39,10 +39,7 @@ bool pp_lease_undecided(const pp_lease *lease) {
 }
 
 int pp_lease_settle(pp_lease *lease) {
-    uint64_t in = pp_load_acq(&lease->in), rest = pp_load_acq(&lease->rest);
-    /* It had taken the first of the rest in hand, and not yet said that the rest begins behind it. */
-    if (in != 0 && in - 1 == rest >> PP_PART_BITS && (rest >> PP_PART_BITS & PP_PARTS) < (rest & PP_PARTS))
-        pp_store_rel(&lease->rest, rest + (1u << PP_PART_BITS));
+    uint64_t in = pp_load_acq(&lease->in);
     int status = in != 0 && pp_load_acq(&lease->decided) == in ? pp_lease_apply(lease) : PP_OK;
     /* The worker counts what it takes after it has taken it; its end is known better. */
     bool has_element = pp_lease_undecided(lease) && !(lease->element.head.kind & PP_END);

@@ -410,7 +410,7 @@ int pp_pop_lease(pp_port *port, pp_lease *lease) {
         if (!pp_part_copy(&lease->element, &lease->pack, part)) return PP_CORRUPT;
         /* Crash before this store: the rest begins with it. */
         hold(lease, position, part);
-        /* Crash here: in both places: pp_lease_settle lets the rest begin behind it. */
+        /* Crash here: in both places: mend lets the rest begin behind it. */
         PP_FAULT_POINT("element leased");
         keep_rest(lease, position, part + 1, count);
         port->busy++;
@@ -539,10 +539,18 @@ static void move_into_lease(pp_ring *ring, const pp_slot *slot, uint64_t positio
     if (whole) keep_rest(lease, position, part + 1, count);
 }
 
+/* The dead had taken the first of the rest in hand, and not yet said that the rest begins behind it. */
+static void settle_rest(pp_lease *lease) {
+    uint64_t in = pp_load_acq(&lease->in), rest = pp_load_acq(&lease->rest);
+    if (in != 0 && in - 1 == rest >> PP_PART_BITS && (rest >> PP_PART_BITS & PP_PARTS) < (rest & PP_PARTS))
+        pp_store_rel(&lease->rest, rest + (1u << PP_PART_BITS));
+}
+
 uint32_t pp_ring_mend(pp_ring *ring, pp_lease *lease, uint32_t owner) {
     pp_slot *slots = slots_of(ring);
     uint64_t near = pp_load_acq(&ring->head) / ring->capacity;
     uint32_t mended = 0;
+    if (lease != NULL) settle_rest(lease);
     for (uint32_t i = 0; i < ring->capacity; i++) {
         uint64_t word = pp_load_acq(&slots[i].word), mending;
         if (owner_of(word) != owner) continue;
