@@ -6,7 +6,8 @@
  * `in`, `out` and `decided` are each one atomic word, so every step of the worker moves the lease
  * from one consistent state to the next:
  *
- *   take     copy the slot into `element`, then in = position + 1, then free the slot
+ *   take     copy the element into `element`, then in = its place + 1, then free its part of the slot; a sole consumer
+ *            copies the whole slot into `pack` before, and notes in `rest` what is left there after
  *   emit     out = (emitted, position + 1), publish the slot, then out = (emitted + 1, 0)
  *   decide   write the outcome and the counters as they will be, then decided = in; from here on the
  *            element is never executed again, and what is left are END marks and the counters
@@ -18,8 +19,9 @@
  * between in = 0 and the release of the block leaks that block until the run ends; the other order
  * could free it twice.
  *
- * Positions grow for ever, so a word that names one (`decided`, `begun`, `intent`) and does not match
- * `in` is of an earlier element, and means nothing.
+ * The place of an element is its slot's position << PP_PART_BITS | which of the slot's elements it is. Places grow
+ * for ever, so a word that names one (`decided`, `begun`, `intent`) and does not match `in` is of an earlier element, and
+ * means nothing.
  */
 #ifndef PP_LEASE_H
 #define PP_LEASE_H
@@ -47,7 +49,7 @@ enum pp_outcome {
 };
 
 typedef struct pp_lease {
-    pp_a64 in;         /* position + 1 of the element in hand; 0: none */
+    pp_a64 in;         /* place + 1 of the element in hand; 0: none */
     pp_a64 out;        /* emitted << PP_OUT_SHIFT | position + 1 of the slot being published */
     pp_a64 out_ring;   /* which outlet that position belongs to */
     pp_a64 started_ns; /* when f began with it, less the time spent waiting for room; 0: f is not running */
@@ -69,7 +71,10 @@ typedef struct pp_lease {
     pp_a64 sent_now; /* what `sent` becomes */
     pp_a64 restarts;
     pp_a64 lending; /* what `out` will have emitted when the blocks being lent are out */
-    uint64_t unused[1];
+    /* What came with that element from the slot of a ring that has no other consumer. Where `in` is that place
+     * already, the rest begins behind it. */
+    pp_a64 rest; /* place of the next << PP_PART_BITS | how many elements `pack` has */
+    pp_slot pack;
 } pp_lease;
 
 #define PP_OUT_SHIFT 44

@@ -32,16 +32,34 @@
  * and signals that another thread received, delay by no more than this. */
 #define LOOK_NS 100000000u
 
+/* How many untouched slots a consumer looks for before it takes from one that another has begun with. */
+#define AHEAD 16u
+
+enum { TAKEN_SHIFT = 16, COUNT_SHIFT = 20, LAP_SHIFT = 24 };
+
+/* A slot that holds no element, or whose elements are not there yet. */
 static inline uint64_t word_of(uint64_t lap, uint64_t owner, uint64_t state) {
-    return lap << 16 | owner << PP_STATE_BITS | state;
+    return lap << LAP_SHIFT | owner << PP_STATE_BITS | state;
 }
 static inline uint64_t state_of(uint64_t word) { return word & 7u; }
 static inline uint64_t owner_of(uint64_t word) { return word >> PP_STATE_BITS & PP_OWNER_MAX; }
-/* Distance from `lap` to the word's sequence, in their 48-bit circle: 0 the same, negative: the slot
+static inline uint32_t count_of(uint64_t word) { return word >> COUNT_SHIFT & PP_PARTS; }
+static inline uint32_t taken_of(uint64_t word) { return word >> TAKEN_SHIFT & PP_PARTS; }
+/* The word of the same lap and with the same elements in another state. */
+static inline uint64_t turned(uint64_t word, uint64_t owner, uint64_t state) {
+    uint64_t kept = ~(uint64_t)0 << TAKEN_SHIFT;
+    return (word & kept) | owner << PP_STATE_BITS | state;
+}
+static inline uint64_t freed(uint64_t word) { return ((word >> LAP_SHIFT) + 1) << LAP_SHIFT; }
+/* Distance from `lap` to the word's sequence, in their 40-bit circle: 0 the same, negative: the slot
  * still belongs to an earlier lap, positive: it is past this one. */
 static inline int64_t lead_of(uint64_t word, uint64_t lap) {
-    return (int64_t)((word & ~(uint64_t)0xffff) - (lap << 16)) >> 16;
+    return (int64_t)((word & ~(uint64_t)0xffffff) - (lap << LAP_SHIFT)) >> LAP_SHIFT;
 }
+/* The last of a slot's elements is being read: nobody has to come back to it. */
+static inline bool is_last(uint64_t word) { return taken_of(word) + 1 >= count_of(word); }
+
+static inline uint64_t place_of(uint64_t position, uint32_t part) { return position << PP_PART_BITS | part; }
 
 static inline pp_slot *slots_of(const pp_ring *ring) {
     return (pp_slot *)((unsigned char *)ring + ring->slots_offset);
@@ -70,6 +88,7 @@ void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool s
     /* A large ring drains to half before its producers are woken, so that one wake moves many
      * elements; in a small one every free slot counts. */
     ring->wake_below = capacity >= NAP_CAPACITY ? capacity / 2 : capacity - 1;
+    ring->several = ring->sole = 0;
     pp_store_rlx(&ring->aborted, 0);
     pp_store_rlx(&ring->tail, 0);
     pp_store_rlx(&ring->head, 0);
@@ -77,6 +96,11 @@ void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool s
     spot_create(&ring->not_full, shared);
     for (uint32_t i = 0; i < producers; i++) pp_store_rlx(&ring->open[i], 1);
     ring->magic = MAGIC;
+}
+
+void pp_ring_allow_several(pp_ring *ring, bool sole) {
+    ring->several = 1;
+    ring->sole = sole;
 }
 
 bool pp_ring_valid(const pp_ring *ring, uint64_t nbytes) {
@@ -96,6 +120,8 @@ int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes, uint32_t owner, 
     port->owner = owner;
     port->producer = producer;
     port->bell = -1;
+    port->several = ring->several != 0;
+    port->sole = ring->sole != 0;
     return PP_OK;
 }
 
@@ -104,6 +130,18 @@ uint64_t pp_ring_count(const pp_ring *ring) {
     uint64_t head = pp_load_acq(&ring->head);
     uint64_t tail = pp_load_acq(&ring->tail);
     return tail > head ? tail - head : 0;
+}
+
+uint64_t pp_ring_elements(const pp_ring *ring) {
+    const pp_slot *slots = slots_of(ring);
+    uint64_t head = pp_load_acq(&ring->head), used = pp_ring_count(ring), elements = 0;
+    if (used > ring->capacity) used = ring->capacity; /* hints of different moments */
+    if (!ring->several) return used;
+    for (uint64_t at = head; at < head + used; at++) {
+        uint64_t word = pp_load_acq(&slots[at % ring->capacity].word);
+        if (lead_of(word, at / ring->capacity) == 0) elements += count_of(word) - taken_of(word);
+    }
+    return elements;
 }
 
 /* ---- producers ---- */
@@ -118,11 +156,13 @@ int pp_push_claim(pp_port *port, pp_slot **out) {
         uint64_t word = pp_load_acq(&slot->word);
         int64_t lead = lead_of(word, lap);
         if (lead == 0 && state_of(word) == PP_FREE) {
-            if (!pp_cas64(&slot->word, &word, word_of(lap, port->owner, PP_WRITING))) continue;
+            uint64_t claimed = word_of(lap, port->owner, PP_WRITING);
+            if (!pp_cas64(&slot->word, &word, claimed)) continue;
             /* Crash from here to publish: WRITING by the dead, which mend makes a SKIP. */
             help(&ring->tail, at);
             port->position = at;
-            port->lap = lap;
+            port->word = claimed;
+            port->part = 0;
             *out = slot;
             return PP_OK;
         }
@@ -137,8 +177,24 @@ int pp_push_claim(pp_port *port, pp_slot **out) {
     }
 }
 
+bool pp_push_reopen(pp_port *port, pp_slot **out) {
+    pp_recent *written = &port->written;
+    uint64_t word = written->word;
+    if (word == 0) return false;
+    written->word = 0;
+    if (count_of(word) == PP_PARTS || pp_load_rlx(&port->ring->aborted)) return false;
+    uint64_t claimed = turned(word, port->owner, PP_ADDING);
+    if (!pp_cas64(&written->slot->word, &word, claimed)) return false;
+    /* Crash from here to publish: ADDING by the dead, which mend makes READY without the new one. */
+    port->position = written->position;
+    port->word = claimed;
+    port->part = count_of(claimed);
+    *out = written->slot;
+    return true;
+}
+
 void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) {
-    uint64_t ready = word_of(port->lap, 0, PP_READY);
+    uint64_t ready = turned(port->word, 0, PP_READY) + ((uint64_t)1 << COUNT_SHIFT);
     if (lease != NULL) {
         uint64_t emitted = pp_load_rlx(&lease->out) >> PP_OUT_SHIFT; /* only this worker writes it */
         pp_store_rel(&lease->out_ring, outlet);
@@ -152,11 +208,13 @@ void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t out
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
     }
     port->busy++;
+    if (port->several) port->written = (pp_recent){slot, port->position, ready};
     pp_spot_notify(&port->ring->not_empty, port->bell);
 }
 
 void pp_push_cancel(pp_port *port, pp_slot *slot) {
-    atomic_store_explicit(&slot->word, word_of(port->lap, 0, PP_SKIP), memory_order_seq_cst);
+    uint64_t without = turned(port->word, 0, count_of(port->word) == 0 ? PP_SKIP : PP_READY);
+    atomic_store_explicit(&slot->word, without, memory_order_seq_cst);
     pp_spot_notify(&port->ring->not_empty, port->bell);
 }
 
@@ -181,54 +239,103 @@ bool pp_ring_closed(pp_ring *ring) { return all_closed(ring, ring->producers); }
 
 /* ---- consumers ---- */
 
-/* PP_OK: the slot is claimed. PP_EMPTY: nothing to take; *idle tells whether the ring is truly empty
- * (and not merely waiting for a producer that has claimed the next slot). */
-static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
+/* What a consumer finds. */
+typedef struct {
+    pp_slot *slot;
+    uint64_t position;
+    uint64_t word; /* READY */
+    bool idle;     /* when there is nothing: the ring is truly empty, and no element is in somebody's hands */
+} found;
+
+/* Look for the next element without taking it: PP_OK, PP_EMPTY or PP_CORRUPT.
+ *
+ * The loads of words are seq_cst: this is the waiter's look in the park protocol. */
+static int look(pp_port *port, found *f) {
     pp_ring *ring = port->ring;
-    for (;;) {
-        uint64_t at = pp_load_acq(&ring->head);
-        uint64_t lap = at / port->capacity;
-        pp_slot *slot = &port->slots[at % port->capacity];
-        uint64_t word = pp_load_seq(&slot->word); /* seq_cst: the waiter's look in the park protocol */
+restart:
+    f->slot = NULL;
+    uint64_t at = pp_load_acq(&ring->head);
+    uint64_t lap = at / port->capacity, index = at % port->capacity;
+    for (uint32_t ahead = 0; ahead <= AHEAD; ahead++) {
+        pp_slot *slot = &port->slots[index];
+        uint64_t word = pp_load_seq(&slot->word);
         int64_t lead = lead_of(word, lap);
-        if (lead > 0) {
-            if (lead > FARTHEST_LEAD && pp_load_rlx(&ring->head) == at) return PP_CORRUPT;
-            help(&ring->head, at);
-            continue;
-        }
         if (lead < 0) { /* a consumer still reads the slot of the lap before: nothing is behind it */
             if (lead < -1) return PP_CORRUPT; /* no hint moves past a slot that was not claimed */
-            if (pp_load_acq(&ring->head) != at) continue;
-            *idle = true;
-            return PP_EMPTY;
+            if (pp_load_acq(&ring->head) != at) goto restart;
+            f->idle = ahead == 0;
+            break;
         }
-        switch (state_of(word)) {
-            case PP_READY:
-                if (!pp_cas64(&slot->word, &word, word_of(lap, port->owner, PP_READING))) continue;
-                /* Crash from here to free: READING by the dead, which mend resolves with the lease. */
-                help(&ring->head, at);
-                port->position = at;
-                port->lap = lap;
-                *out = slot;
-                return PP_OK;
-            case PP_READING: help(&ring->head, at); continue;
-            case PP_SKIP:
-                /* seq_cst, as in pop_free: a producer may be waiting for this slot. */
-                if (pp_cas64_seq(&slot->word, &word, word_of(lap + 1, 0, PP_FREE))) {
-                    help(&ring->head, at);
+        bool past = lead > 0; /* others have emptied it */
+        if (lead > FARTHEST_LEAD && pp_load_rlx(&ring->head) == at) return PP_CORRUPT;
+        if (!past) switch (state_of(word)) {
+                case PP_READY:
+                    if (count_of(word) <= taken_of(word)) return PP_CORRUPT;
+                    if (taken_of(word) != 0 && owner_of(word) != port->owner && f->slot != NULL) break;
+                    f->slot = slot;
+                    f->position = at + ahead;
+                    f->word = word;
+                    if (taken_of(word) == 0 || owner_of(word) == port->owner) return PP_OK;
+                    break; /* somebody else has begun with it: only when there is no other */
+                case PP_READING: past = is_last(word); break;
+                case PP_SKIP:
+                    /* seq_cst, as in pop_free: a producer may be waiting for this slot. */
+                    if (!pp_cas64_seq(&slot->word, &word, freed(word))) goto restart;
                     pp_spot_notify(&ring->not_full, port->bell);
-                }
-                continue;
-            case PP_FREE: *idle = true; return PP_EMPTY;
-            case PP_WRITING: *idle = false; return PP_EMPTY;
-            default: return PP_CORRUPT;
+                    past = true;
+                    break;
+                case PP_FREE:
+                case PP_WRITING:
+                case PP_ADDING:
+                    f->idle = ahead == 0 && state_of(word) == PP_FREE;
+                    return f->slot != NULL ? PP_OK : PP_EMPTY;
+                default: return PP_CORRUPT;
+            }
+        if (past && ahead == 0) {
+            help(&ring->head, at);
+            goto restart;
         }
+        if (++index == port->capacity) {
+            index = 0;
+            lap++;
+        }
+    }
+    return f->slot != NULL ? PP_OK : PP_EMPTY;
+}
+
+/* Claim one element of a READY slot; false when somebody was faster. */
+static inline bool take(pp_port *port, pp_slot *slot, uint64_t position, uint64_t word) {
+    uint64_t claimed = turned(word, port->owner, PP_READING);
+    if (!pp_cas64(&slot->word, &word, claimed)) return false;
+    /* Crash from here to free: READING by the dead, which mend resolves with the lease. */
+    if (is_last(claimed) || port->sole) help(&port->ring->head, position);
+    port->position = position;
+    port->word = claimed;
+    port->part = taken_of(claimed);
+    return true;
+}
+
+/* PP_OK: an element is claimed. PP_EMPTY: nothing to take; *idle tells whether the ring is truly empty (and not
+ * merely waiting for a producer that has claimed the next slot). */
+static int claim_next(pp_port *port, pp_slot **out, bool *idle) {
+    if (port->read.word != 0) {
+        uint64_t word = port->read.word;
+        port->read.word = 0;
+        *out = port->read.slot;
+        if (take(port, port->read.slot, port->read.position, word)) return PP_OK;
+    }
+    for (;;) {
+        found f = {NULL, 0, 0, false};
+        int rc = look(port, &f);
+        *idle = f.idle;
+        if (rc != PP_OK) return rc;
+        *out = f.slot;
+        if (take(port, f.slot, f.position, f.word)) return PP_OK;
     }
 }
 
-int pp_pop_claim(pp_port *port, pp_slot **out) {
+static int pop_claim(pp_port *port, pp_slot **out) {
     pp_ring *ring = port->ring;
-    if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
     bool idle = false;
     int rc = claim_next(port, out, &idle);
     if (rc != PP_EMPTY) return rc;
@@ -242,39 +349,103 @@ int pp_pop_claim(pp_port *port, pp_slot **out) {
     return idle ? PP_CLOSED : PP_EMPTY;
 }
 
-void pp_pop_free(pp_port *port, pp_slot *slot) {
+/* A slot of which everything is out. */
+static void free_slot(pp_port *port, pp_slot *slot) {
     pp_ring *ring = port->ring;
-    atomic_store_explicit(&slot->word, word_of(port->lap + 1, 0, PP_FREE), memory_order_seq_cst);
-    port->busy++;
+    atomic_store_explicit(&slot->word, freed(port->word), memory_order_seq_cst);
     if (pp_load_seq(&ring->not_full.waiters) != 0 && pp_ring_count(ring) <= ring->wake_below)
         pp_spot_wake(&ring->not_full, port->bell);
 }
 
-int pp_pop_lease(pp_port *port, pp_lease *lease) {
-    pp_slot *slot;
-    int rc = pp_pop_claim(port, &slot);
-    if (rc != PP_OK) return rc;
-    lease->element.head = slot->head;
-    lease->element.body = slot->body;
+int pp_pop_claim(pp_port *port, pp_slot **out) {
+    if (pp_load_rlx(&port->ring->aborted)) return PP_ABORTED; /* only a flag: nothing is read through it */
+    if (port->batch_next == port->batch_count) {
+        pp_slot *slot;
+        int rc = pop_claim(port, &slot);
+        *out = slot;
+        if (rc != PP_OK || !port->sole || is_last(port->word)) return rc;
+        /* The rest goes with it: there is nobody else to take it. */
+        port->batch.head = slot->head;
+        port->batch.body = slot->body;
+        port->batch_next = port->part;
+        port->batch_count = count_of(port->word);
+        free_slot(port, slot);
+    }
+    port->part = port->batch_next;
+    *out = &port->batch;
+    return PP_OK;
+}
+
+void pp_pop_free(pp_port *port, pp_slot *slot) {
+    port->busy++;
+    if (slot == &port->batch) {
+        port->batch_next++;
+    } else if (is_last(port->word)) {
+        free_slot(port, slot);
+    } else {
+        uint64_t rest = turned(port->word, port->owner, PP_READY) + ((uint64_t)1 << TAKEN_SHIFT);
+        atomic_store_explicit(&slot->word, rest, memory_order_seq_cst);
+        port->read = (pp_recent){slot, port->position, rest};
+        /* Whoever looked meanwhile found nothing here. */
+        pp_spot_notify(&port->ring->not_empty, port->bell);
+    }
+}
+
+/* The element at this place is in hand from here on. */
+static inline void hold(pp_lease *lease, uint64_t position, uint32_t part) {
     pp_store_rel(&lease->out, 0);
-    /* Crash before this store: the slot is READING by us and the lease is empty: mend moves it over. */
-    pp_store_rel(&lease->in, port->position + 1);
+    pp_store_rel(&lease->in, place_of(position, part) + 1);
+}
+
+static inline void keep_rest(pp_lease *lease, uint64_t position, uint32_t part, uint32_t count) {
+    pp_store_rel(&lease->rest, place_of(position, part) << PP_PART_BITS | count);
+}
+
+int pp_pop_lease(pp_port *port, pp_lease *lease) {
+    if (pp_load_rlx(&port->ring->aborted)) return PP_ABORTED;
+    uint64_t rest = pp_load_rlx(&lease->rest); /* only this worker writes it */
+    uint32_t part = rest >> PP_PART_BITS & PP_PARTS, count = rest & PP_PARTS;
+    if (part < count) {
+        uint64_t position = rest >> 2 * PP_PART_BITS;
+        if (!pp_part_copy(&lease->element, &lease->pack, part)) return PP_CORRUPT;
+        /* Crash before this store: the rest begins with it. */
+        hold(lease, position, part);
+        /* Crash here: in both places: mend lets the rest begin behind it. */
+        PP_FAULT_POINT("element leased");
+        keep_rest(lease, position, part + 1, count);
+        port->busy++;
+        return PP_OK;
+    }
+    pp_slot *slot;
+    int rc = pop_claim(port, &slot);
+    if (rc != PP_OK) return rc;
+    part = port->part;
+    count = count_of(port->word);
+    if (!pp_part_copy(&lease->element, slot, part)) return PP_CORRUPT;
+    bool whole = port->sole && part + 1 < count;
+    if (whole) {
+        lease->pack.head = slot->head;
+        lease->pack.body = slot->body;
+    }
+    /* Crash before `in` is stored: the slot is READING by us and the lease is empty: mend moves it over. */
+    hold(lease, port->position, part);
     /* Crash here: in both places: mend only frees the slot. */
     PP_FAULT_POINT("element leased");
-    pp_pop_free(port, slot);
+    if (whole) {
+        keep_rest(lease, port->position, part + 1, count);
+        port->busy++;
+        free_slot(port, slot);
+    } else {
+        pp_pop_free(port, slot);
+    }
     return PP_OK;
 }
 
 /* ---- waiting ---- */
 
 static bool can_pop(pp_port *port) {
-    pp_ring *ring = port->ring;
-    uint64_t at = pp_load_acq(&ring->head);
-    uint64_t word = pp_load_seq(&port->slots[at % port->capacity].word);
-    int64_t lead = lead_of(word, at / port->capacity);
-    if (lead > 0) return true;
-    if (lead == 0 && state_of(word) != PP_FREE && state_of(word) != PP_WRITING) return true;
-    return pp_load_acq(&ring->head) != at;
+    found f;
+    return port->batch_next != port->batch_count || look(port, &f) != PP_EMPTY;
 }
 
 static bool can_push(pp_port *port) {
@@ -348,32 +519,56 @@ void pp_ring_settle(pp_ring *ring, pp_lease *lease, uint32_t owner) {
     if (at == 0) return;
     at--;
     uint64_t word = pp_load_acq(&slots_of(ring)[at % ring->capacity].word);
-    bool still_writing =
-        lead_of(word, at / ring->capacity) == 0 && state_of(word) == PP_WRITING && owner_of(word) == owner;
+    bool still_writing = lead_of(word, at / ring->capacity) == 0 && owner_of(word) == owner &&
+                         (state_of(word) == PP_WRITING || state_of(word) == PP_ADDING);
     pp_store_rel(&lease->out, ((out >> PP_OUT_SHIFT) + (still_writing ? 0 : 1)) << PP_OUT_SHIFT);
+}
+
+/* What the dead was reading moves into its lease, unless it is there. */
+static void move_into_lease(pp_ring *ring, const pp_slot *slot, uint64_t position, uint64_t word, pp_lease *lease) {
+    uint32_t part = taken_of(word), count = count_of(word);
+    bool whole = ring->sole && part + 1 < count;
+    if (pp_load_acq(&lease->in) != place_of(position, part) + 1) {
+        if (!pp_part_copy(&lease->element, slot, part)) return;
+        if (whole) {
+            lease->pack.head = slot->head;
+            lease->pack.body = slot->body;
+        }
+        hold(lease, position, part);
+    }
+    if (whole) keep_rest(lease, position, part + 1, count);
+}
+
+/* The dead had taken the first of the rest in hand, and not yet said that the rest begins behind it. */
+static void settle_rest(pp_lease *lease) {
+    uint64_t in = pp_load_acq(&lease->in), rest = pp_load_acq(&lease->rest);
+    if (in != 0 && in - 1 == rest >> PP_PART_BITS && (rest >> PP_PART_BITS & PP_PARTS) < (rest & PP_PARTS))
+        pp_store_rel(&lease->rest, rest + (1u << PP_PART_BITS));
 }
 
 uint32_t pp_ring_mend(pp_ring *ring, pp_lease *lease, uint32_t owner) {
     pp_slot *slots = slots_of(ring);
+    uint64_t near = pp_load_acq(&ring->head) / ring->capacity;
     uint32_t mended = 0;
+    if (lease != NULL) settle_rest(lease);
     for (uint32_t i = 0; i < ring->capacity; i++) {
-        uint64_t word = pp_load_acq(&slots[i].word);
+        uint64_t word = pp_load_acq(&slots[i].word), mending;
         if (owner_of(word) != owner) continue;
-        uint64_t lap = word >> 16;
-        uint64_t at = lap * ring->capacity + i;
-        if (state_of(word) == PP_WRITING) {
-            atomic_store_explicit(&slots[i].word, word_of(lap, 0, PP_SKIP), memory_order_seq_cst);
-            mended++;
-        } else if (state_of(word) == PP_READING) {
-            if (lease != NULL && pp_load_acq(&lease->in) != at + 1) {
-                lease->element.head = slots[i].head;
-                lease->element.body = slots[i].body;
-                pp_store_rel(&lease->out, 0);
-                pp_store_rel(&lease->in, at + 1);
-            }
-            atomic_store_explicit(&slots[i].word, word_of(lap + 1, 0, PP_FREE), memory_order_seq_cst);
-            mended++;
+        switch (state_of(word)) {
+            case PP_WRITING: mending = turned(word, 0, PP_SKIP); break;
+            case PP_ADDING: mending = turned(word, 0, PP_READY); break;
+            case PP_READING:
+                if (lease != NULL)
+                    move_into_lease(ring, &slots[i], (near + (uint64_t)lead_of(word, near)) * ring->capacity + i, word,
+                                    lease);
+                mending = is_last(word) || ring->sole
+                              ? freed(word)
+                              : turned(word, 0, PP_READY) + ((uint64_t)1 << TAKEN_SHIFT);
+                break;
+            default: continue;
         }
+        atomic_store_explicit(&slots[i].word, mending, memory_order_seq_cst);
+        mended++;
     }
     /* Always: the dead may have taken a wake with it. */
     pp_ring_wake_all(ring, -1);

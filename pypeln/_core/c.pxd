@@ -93,6 +93,16 @@ cdef extern from "lease.h" nogil:
     bint pp_lease_undoes(const pp_lease *lease) noexcept
     int pp_lease_settle(pp_lease *lease) noexcept
 
+cdef extern from "parts.h" nogil:
+    ctypedef struct pp_tip:
+        pass
+    bint pp_head_is_plain(const pp_head *head) noexcept
+    bint pp_tip_admits(const pp_tip *tip, const pp_head *head, unsigned char kind, uint32_t nbytes) noexcept
+    void pp_tip_begin(pp_tip *tip, const pp_head *head, uint32_t nbytes) noexcept
+    unsigned char *pp_tip_add(pp_tip *tip, unsigned char *body, uint32_t nbytes) noexcept
+    const unsigned char *pp_part(const pp_head *head, const unsigned char *body, uint32_t part,
+                                 uint32_t *nbytes) noexcept
+
 cdef extern from "ring.h" nogil:
     enum: PP_OWNER_MAX
     ctypedef struct pp_ring:
@@ -107,12 +117,20 @@ cdef extern from "ring.h" nogil:
         pp_ring *ring
         uint32_t owner
         int bell
+        uint64_t busy
+        uint32_t part
+        pp_tip tip
+        pp_slot batch
+        uint32_t batch_next
+        uint32_t batch_count
     uint64_t pp_ring_bytes(uint32_t capacity, uint32_t producers) noexcept
+    void pp_ring_allow_several(pp_ring *ring, bint sole) noexcept
     bint pp_ring_valid(const pp_ring *ring, uint64_t nbytes) noexcept
     void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bint shared) noexcept
     int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes,
                      uint32_t owner, uint32_t producer) noexcept
     int pp_push_claim(pp_port *port, pp_slot **out) noexcept
+    bint pp_push_reopen(pp_port *port, pp_slot **out) noexcept
     void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) noexcept
     void pp_push_cancel(pp_port *port, pp_slot *slot) noexcept
     void pp_push_close(pp_port *port) noexcept
@@ -123,6 +141,7 @@ cdef extern from "ring.h" nogil:
     int pp_wait_push(pp_port *port, uint64_t timeout_ns) noexcept
     int pp_wait_block(pp_port *port, uint64_t timeout_ns) noexcept
     uint64_t pp_ring_count(const pp_ring *ring) noexcept
+    uint64_t pp_ring_elements(const pp_ring *ring) noexcept
     bint pp_ring_closed(pp_ring *ring) noexcept
     void pp_ring_abort(pp_ring *ring, int bell) noexcept
     void pp_ring_wake_all(pp_ring *ring, int bell) noexcept

@@ -110,6 +110,61 @@ cdef inline void put(unsigned char* room, unsigned char tag, const void* number,
     memcpy(room + 1, <const unsigned char*>number + PP_LOW_BYTES(nbytes), nbytes)
 
 
+cdef inline size_t put_int(PyObject* value, unsigned char* room) except? 0:
+    """The payload of an int of at most 64 bits; 0 when it has more."""
+    cdef int overflow = 0
+    cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow:
+        return 0
+    if SHORT_INT_MIN <= number <= SHORT_INT_MAX:
+        room[0] = <unsigned char>(T_SHORT_INT + (number - SHORT_INT_MIN))
+        return 1
+    if number == <int8_t>number:
+        room[0] = T_INT8
+        room[1] = <unsigned char>number
+        return 2
+    if number == <int16_t>number:
+        put(room, T_INT16, &number, 2)
+        return 3
+    if number == <int32_t>number:
+        put(room, T_INT32, &number, 4)
+        return 5
+    put(room, T_INT64, &number, 8)
+    return 9
+
+
+cdef inline size_t put_float(PyObject* value, unsigned char* room) noexcept:
+    cdef double real = PyFloat_AS_DOUBLE(value)
+    room[0] = T_FLOAT
+    memcpy(room + 1, &real, 8)
+    return 9
+
+
+cdef inline unsigned char singleton_tag(PyObject* value) noexcept:
+    """The payload of None, True or False; 0 for anything else."""
+    return T_NONE if value == Py_None else T_TRUE if value == Py_True else T_FALSE if value == Py_False else 0
+
+
+cdef size_t encode_scalar(object value, unsigned char* room) except? 0:
+    cdef PyObject* pointer = <PyObject*>value
+    cdef PyTypeObject* kind = Py_TYPE(pointer)
+    cdef size_t length
+    if kind == &PyLong_Type:
+        return put_int(pointer, room)
+    if kind == &PyFloat_Type:
+        return put_float(pointer, room)
+    if kind == &PyUnicode_Type:
+        PP_UNICODE_READY(pointer)
+        length = PyUnicode_GET_LENGTH(pointer)
+        if PyUnicode_KIND(pointer) != 1 or length >= SCALAR_MAX:
+            return 0
+        room[0] = <unsigned char>(T_SHORT_STR + length)
+        memcpy(room + 1, PyUnicode_DATA(pointer), length)
+        return 1 + length
+    room[0] = singleton_tag(pointer)
+    return room[0] != 0
+
+
 @cython.final
 cdef class Encoder:
     def __cinit__(self):
@@ -209,8 +264,7 @@ cdef class Encoder:
     # nearest mutable one, are single too. Both are judged before this code takes references of its own.
     cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1:
         cdef PyTypeObject* kind = Py_TYPE(value)
-        cdef double real
-        cdef unsigned char* room
+        cdef unsigned char tag
         cdef bint owned
         cdef int found
         if kind == &PyLong_Type:
@@ -218,14 +272,11 @@ cdef class Encoder:
         if kind == &PyUnicode_Type:
             return self._str(value, single)
         if kind == &PyFloat_Type:
-            real = PyFloat_AS_DOUBLE(value)
-            room = self._room(9)
-            room[0] = T_FLOAT
-            memcpy(room + 1, &real, 8)
-            self.nbytes += 9
+            self.nbytes += put_float(value, self._room(9))
             return NATIVE
-        if value == Py_None or value == Py_True or value == Py_False:
-            self._room(1)[0] = T_NONE if value == Py_None else T_TRUE if value == Py_True else T_FALSE
+        tag = singleton_tag(value)
+        if tag:
+            self._room(1)[0] = tag
             self.nbytes += 1
             return NATIVE
         if kind == &PyBytes_Type:
@@ -304,30 +355,13 @@ cdef class Encoder:
             return NATIVE if met == size else NOT_NATIVE
 
     cdef int _int(self, PyObject* value) except -1:
-        cdef int overflow = 0
-        cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
-        cdef unsigned char* room = self._room(9)
-        if overflow:
+        cdef size_t nbytes = put_int(value, self._room(9))
+        if nbytes == 0:
             octets = (<object>value).to_bytes((<object>value).bit_length() // 8 + 1, "little", signed=True)
             self._size(T_BIG_INT, PyBytes_GET_SIZE(octets))
             memcpy(self._room(PyBytes_GET_SIZE(octets)), PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets))
             self.nbytes += PyBytes_GET_SIZE(octets)
-        elif SHORT_INT_MIN <= number <= SHORT_INT_MAX:
-            room[0] = <unsigned char>(T_SHORT_INT + (number - SHORT_INT_MIN))
-            self.nbytes += 1
-        elif number == <int8_t>number:
-            room[0] = T_INT8
-            room[1] = <unsigned char>number
-            self.nbytes += 2
-        elif number == <int16_t>number:
-            put(room, T_INT16, &number, 2)
-            self.nbytes += 3
-        elif number == <int32_t>number:
-            put(room, T_INT32, &number, 4)
-            self.nbytes += 5
-        else:
-            put(room, T_INT64, &number, 8)
-            self.nbytes += 9
+        self.nbytes += nbytes
         return NATIVE
 
     cdef int _str(self, PyObject* value, bint single) except -1:

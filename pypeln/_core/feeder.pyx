@@ -14,6 +14,12 @@ from pypeln._core.queue cimport EMPTY, read_index
 from pypeln._core.guard import Interrupted
 from pypeln._core.memory import RunAborted
 
+# Their `next` runs no code of anybody, and never waits: there is nothing to interrupt.
+cdef frozenset PROMPT = frozenset(
+    type(iter(each))
+    for each in (range(0), range(1 << 100), (), [], {}, {}.values(), {}.items(), set(), "", "\u0100", b"")
+)
+
 # Counts that are none. SOURCE_END at index (n,): the source had n elements. UNTRACKED: its elements brought
 # indices of their own, so nobody can say which are missing, and `ordered` can only sort them at the end.
 cdef uint64_t _SOURCE_END = 0xffffffffffffffff
@@ -67,15 +73,19 @@ def feed(
     head.lane = 0
     cdef object value
     iterator = iter(iterator)
+    cdef bint prompt = type(iterator) in PROMPT
     try:
         while True:
             if windows:
                 for window in windows:
                     window.wait(position)
-            guard.begin()
-            value = next(iterator, EMPTY)
-            if guard.end():
-                raise RunAborted
+            if prompt:
+                value = next(iterator, EMPTY)
+            else:
+                guard.begin()
+                value = next(iterator, EMPTY)
+                if guard.end():
+                    raise RunAborted
             if value is EMPTY:
                 break
             more(&lease.taken)

@@ -6,15 +6,17 @@ Nothing is encoded and nothing copied. A slot owns the reference in it from the 
 
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, load32, pp_head,
-    pp_pop_claim, pp_pop_free, pp_port, pp_port_open, pp_push_claim, pp_push_publish, pp_ring,
-    pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create,
-    pp_ring_wake_all, pp_slot, store32,
+    pp_head_is_plain, pp_part, pp_pop_claim, pp_pop_free, pp_port, pp_port_open, pp_push_claim, pp_push_publish,
+    pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for,
+    pp_ring_closed, pp_ring_create, pp_ring_elements, pp_ring_wake_all, pp_slot, pp_tip_add,
+    pp_tip_admits, pp_tip_begin, store32,
 )
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort
 
@@ -28,15 +30,27 @@ cdef extern from *:
     object steal "pp_steal"(void *p)
 
 
+cdef inline void *value_in(const pp_slot *slot, uint32_t part) noexcept nogil:
+    """The reference that is a part of a slot, or NULL."""
+    cdef uint32_t nbytes
+    cdef void *value = NULL
+    cdef const unsigned char *at = pp_part(&slot.head, slot.body.bytes, part, &nbytes)
+    if at != NULL:
+        memcpy(&value, at, sizeof(value))
+    return value
+
+
 cdef class LocalRing:
     """A ring on the heap.
 
     Args:
-        capacity: How many elements it may hold, at least 1.
+        capacity: How many slots it has, at least 1.
         producers: How many will put into it and close it.
+        several: Whether a slot may hold several elements: the capacity is then no bound on elements.
+        sole: Whether one thread takes from it, and no other.
     """
 
-    def __cinit__(self, uint32_t capacity, uint32_t producers):
+    def __cinit__(self, uint32_t capacity, uint32_t producers, bint several=False, bint sole=False):
         cdef uintptr_t start
         if capacity < 1:
             raise ValueError("a ring holds at least one element")
@@ -47,6 +61,8 @@ cdef class LocalRing:
         start = (<uintptr_t>self.memory + 127) & ~<uintptr_t>127
         self.ring = <pp_ring *>start
         pp_ring_create(self.ring, capacity, producers, False)
+        if several:
+            pp_ring_allow_several(self.ring, sole)
 
     @property
     def closed(self):
@@ -60,7 +76,7 @@ cdef class LocalRing:
     @property
     def count(self):
         """How many elements it holds, more or less."""
-        return pp_ring_count(self.ring)
+        return pp_ring_elements(self.ring)
 
     @property
     def aborted(self):
@@ -92,8 +108,9 @@ cdef class LocalRing:
         store32(&self.ring.aborted, 0)
         if pp_port_open(&port, self.ring, self.nbytes, 1, 0) == PP_OK:
             while pp_pop_claim(&port, &slot) == PP_OK:
-                Py_XDECREF(<PyObject *>slot.body.object.value)
-                Py_XDECREF(<PyObject *>slot.body.object.index)
+                Py_XDECREF(<PyObject *>value_in(slot, port.part))
+                if slot.head.depth > 1:
+                    Py_XDECREF(<PyObject *>slot.body.object.index)
                 pp_pop_free(&port, slot)
         free(self.memory)
 
@@ -111,15 +128,30 @@ cdef class LocalIn(InPort):
         if pp_port_open(&self.port, home.ring, home.nbytes, owner, 0) != PP_OK:
             raise CorruptMemory("this is no ring")
 
+    def __dealloc__(self):
+        # What came along with the element that was taken last, in a run that was aborted.
+        while self.port.batch_next != self.port.batch_count:
+            Py_XDECREF(<PyObject *>value_in(&self.port.batch, self.port.batch_next))
+            self.port.batch_next += 1
+
     cdef object fetch(self):
         cdef pp_slot *slot
         cdef object value, further
+        if self.port.batch_next != self.port.batch_count and load32(&self.home.ring.aborted) == 0:
+            # As below, without a call for each.
+            self.head = self.port.batch.head
+            self.head.index0 += self.port.batch_next
+            value = steal(value_in(&self.port.batch, self.port.batch_next))
+            self.port.batch_next += 1
+            self.port.busy += 1
+            return value
         cdef Py_ssize_t i
         cdef int rc = pp_pop_claim(&self.port, &slot)
         if rc == PP_OK:
             self.head = slot.head
-            value = steal(slot.body.object.value)
-            if slot.body.object.index != NULL:
+            self.head.index0 += self.port.part
+            value = steal(value_in(slot, self.port.part))
+            if self.head.depth > 1:
                 further = steal(slot.body.object.index)
                 for i in range(self.head.depth - 1):
                     self.extra[i] = (<tuple>further)[i]
@@ -153,28 +185,49 @@ cdef class LocalOut(OutPort):
         cdef Py_ssize_t i
         self.value = value
         self.head = head[0]
+        self.head.refs = 0
         self.head.kind = PP_OBJECT | PP_END if end else PP_OBJECT
         self.further = None if head.depth <= 1 else tuple([extra[i] for i in range(head.depth - 1)])
         return 0
 
     cdef int offer(self) except -1:
         cdef pp_slot *slot
-        cdef int rc = pp_push_claim(&self.port, &slot)
-        if rc == PP_FULL:
-            return rc
-        if rc == PP_ABORTED:
-            self.unload()
-            raise RunAborted
-        slot.head = self.head
+        cdef void *value = <void *>self.value
+        cdef int rc
+        if (pp_head_is_plain(&self.head)
+                and pp_tip_admits(&self.port.tip, &self.head, PP_OBJECT, sizeof(value))
+                and pp_push_reopen(&self.port, &slot)):
+            memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, sizeof(value)), &value, sizeof(value))
+        else:
+            rc = pp_push_claim(&self.port, &slot)
+            if rc == PP_FULL:
+                return rc
+            if rc == PP_ABORTED:
+                self.unload()
+                raise RunAborted
+            slot.head = self.head
+            slot.body.object.value = value
+            if self.further is not None:
+                Py_INCREF(self.further)
+                slot.body.object.index = <void *>self.further
+            pp_tip_begin(&self.port.tip, &self.head, sizeof(value))
         Py_INCREF(self.value)
-        slot.body.object.value = <void *>self.value
-        slot.body.object.index = NULL
-        if self.further is not None:
-            Py_INCREF(self.further)
-            slot.body.object.index = <void *>self.further
         pp_push_publish(&self.port, slot, NULL, 0)
         self.value = None
         return PP_OK
+
+    cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1:
+        cdef pp_slot *slot
+        cdef void *reference = <void *>value
+        if (head.depth == 1 and pp_tip_admits(&self.port.tip, head, PP_OBJECT, sizeof(reference))
+                and pp_push_reopen(&self.port, &slot)):
+            Py_INCREF(value)
+            memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, sizeof(reference)),
+                   &reference, sizeof(reference))
+            pp_push_publish(&self.port, slot, NULL, 0)
+            return PP_OK
+        self.load(value, head, extra, False)
+        return self.offer()
 
     cdef int unload(self) except -1:
         self.value = None

@@ -30,6 +30,7 @@ cdef class Outlets:
         self.ports = ports
         for i in range(self.n):
             self.lanes[i] = lanes[i]
+        self.only = ports[0] if self.n == 1 and lanes[0] == 0 else None
         self.ends = ends
         self.wants_ends = any(ends)
         self.unsendable = unsendable
@@ -44,9 +45,16 @@ cdef class Outlets:
         """
         cdef Py_ssize_t i
         cdef OutPort port
-        cdef uint64_t began
-        cdef pp_head mine = head[0]
+        cdef pp_head mine
         self.sending = True
+        if self.only is not None and self.skip == 0:
+            self.only.known = self.known
+            if self.only.give(value, head, extra) != PP_OK:
+                self.wait(self.only, waited_ns)
+            self.puts += 1
+            self.sending = False
+            return 0
+        mine = head[0]
         for i in range(self.n):
             if self.skip:
                 self.skip -= 1
@@ -56,13 +64,27 @@ cdef class Outlets:
             port.known = self.known
             port.shared = self.n > 1
             mine.lane = head.lane + self.lanes[i]
-            port.load(value, &mine, extra, False)
-            if port.offer() != PP_OK:
-                began = pp_now_ns()
-                port.flush()
-                waited_ns[0] += pp_now_ns() - began
+            if port.give(value, &mine, extra) != PP_OK:
+                self.wait(port, waited_ns)
             self.puts += 1
         self.sending = False
+        return 0
+
+    cdef int send_one(self, object value, const pp_head *head, const uint64_t *extra) except -1:
+        """Put the result of an element into the one outlet, when `is_simple`."""
+        self.sending = True
+        self.only.known = 1
+        if self.only.give(value, head, extra) != PP_OK:
+            self.only.flush()
+        self.puts += 1
+        self.sending = False
+        return 0
+
+    cdef int wait(self, OutPort port, uint64_t *waited_ns) except -1:
+        """Put what is loaded, however long it takes."""
+        cdef uint64_t began = pp_now_ns()
+        port.flush()
+        waited_ns[0] += pp_now_ns() - began
         return 0
 
     cdef object wrapped(self, object error, const pp_head *head, const uint64_t *extra):

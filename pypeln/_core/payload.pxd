@@ -49,6 +49,7 @@ cdef enum:
     T_SHORT_INT = 0x80
 
     SHORT_STR_MAX = 63
+    SCALAR_MAX = 40   # the body of a slot
     SHORT_INT_MIN = -16
     SHORT_INT_MAX = 111
     MAX_DEPTH = 8     # containers within containers

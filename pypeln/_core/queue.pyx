@@ -14,7 +14,7 @@ from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_now_ns, pp_push_close,
-    pp_ring_count, pp_ring_closed, pp_spot_arm, pp_wait_pop, pp_wait_push,
+    pp_ring_closed, pp_ring_elements, pp_spot_arm, pp_wait_pop, pp_wait_push,
 )
 
 from pypeln._core.memory import RunAborted
@@ -162,7 +162,7 @@ cdef class InPort:
     @property
     def depth(self):
         """How many elements wait in the queue, more or less."""
-        return pp_ring_count(self.port.ring)
+        return self.port.batch_count - self.port.batch_next + pp_ring_elements(self.port.ring)
 
     @property
     def closed(self):
@@ -218,6 +218,11 @@ cdef class OutPort:
         if rc == PP_ABORTED:
             raise RunAborted
         return rc
+
+    cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1:
+        """Load and offer. After PP_FULL the element is loaded."""
+        self.load(value, head, extra, False)
+        return self.offer()
 
     cdef int flush(self) except -1:
         """Put what was loaded, however long it takes."""

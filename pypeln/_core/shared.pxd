@@ -30,12 +30,15 @@ cdef class SharedIn(InPort):
     cdef pp_lease *lease
     cdef pp_arena arena
     cdef Opening origin
+    cdef Opening inline_origin  # of what lies in a slot and refers to nothing
     cdef const pp_reference *refs  # of the element located last
     cdef Marked *marked
     cdef uint64_t nmarked
     cdef uint64_t marked_capacity
-    cdef object open_slot(self, pp_slot *slot)
-    cdef const unsigned char *locate(self, pp_slot *slot, uint64_t *payload_nbytes) except NULL
+    cdef object open_inline(self, const unsigned char *data, uint64_t nbytes)
+    cdef object open_slot(self, pp_slot *slot, uint32_t part)
+    cdef const unsigned char *locate(
+        self, pp_slot *slot, uint32_t part, uint64_t *payload_nbytes) except NULL
     cdef int find_blocks(self, const pp_slot *slot) except -1
     cdef int mark_blocks(self) except -1
     cdef int release_blocks(self) except -1

@@ -15,17 +15,20 @@ from cpython.exc cimport PyErr_CheckSignals
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
     PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TOOBIG, load32, load64,
-    pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press, pp_arena_publish, pp_arena_release,
-    pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return, pp_bool, pp_descriptor, pp_head, pp_nap, pp_now_ns,
+    pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press, pp_arena_publish,
+    pp_arena_release, pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return, pp_bool,
+    pp_descriptor, pp_head, pp_head_is_plain, pp_nap, pp_now_ns, pp_part,
     pp_reference, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish,
-    pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count,
-    pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm,
+    pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for,
+    pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_elements, pp_ring_mend, pp_ring_settle,
+    pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm, pp_tip_add, pp_tip_admits, pp_tip_begin,
     pp_wait_block, store64,
 )
 from pypeln._core.arena cimport Arena, Arenas
 from pypeln._core.decoder cimport Opening, decode_payload as decode
-from pypeln._core.encoder cimport Encoder
+from pypeln._core.encoder cimport Encoder, encode_scalar
 from pypeln._core.memory cimport Ledger, Segment
+from pypeln._core.payload cimport SCALAR_MAX
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort
 
 from pypeln._core.memory import CorruptMemory, RunAborted
@@ -52,6 +55,7 @@ cdef uint64_t CROWD_LEAST = 8
 cdef int NAPS = 20
 cdef uint64_t NAP_NS = 50_000
 
+assert SCALAR_MAX == PP_BODY_BYTES
 assert BLOCK_PREFIX >= (PP_MAX_DEPTH - 1) * 8
 
 
@@ -60,6 +64,11 @@ cdef inline uint64_t prefix_in_block(uint64_t further, uint64_t refs) noexcept:
     if refs:
         return REFS_IN_BLOCK + (refs * sizeof(pp_reference) + 63) // 64 * 64
     return BLOCK_PREFIX if further else 0
+
+
+cdef inline bint is_inline(const pp_head *head) noexcept:
+    """Whether an element is but an inline payload, and not damaged: no dimensions, references or blocks."""
+    return head.kind == PP_INLINE and head.depth == 1 and head.refs == 0 and head.nbytes <= PP_BODY_BYTES
 
 
 class ElementTooLarge(ValueError):
@@ -98,9 +107,15 @@ cdef class SharedRing:
         """Bytes that a ring takes, a multiple of 128."""
         return (pp_ring_bytes(capacity, producers) + 127) // 128 * 128
 
-    def create(self, uint32_t capacity, uint32_t producers):
-        """Lay out the ring, once, before anybody opens a port on it."""
+    def create(self, uint32_t capacity, uint32_t producers, bint several=False, bint sole=False):
+        """Lay out the ring, once, before anybody opens a port on it.
+
+        Several: a slot may hold several elements, so that the capacity is no bound on them. Sole: one worker
+        takes from it, and no other.
+        """
         pp_ring_create(self.ring, capacity, producers, True)
+        if several:
+            pp_ring_allow_several(self.ring, sole)
 
     cdef int check(self) except -1:
         """What its header says now is to be as sound as when ports were opened."""
@@ -117,7 +132,7 @@ cdef class SharedRing:
     @property
     def count(self):
         """How many elements it holds, more or less."""
-        return pp_ring_count(self.ring)
+        return pp_ring_elements(self.ring)
 
     @property
     def aborted(self):
@@ -194,23 +209,41 @@ cdef class SharedIn(InPort):
         self.origin = Opening()
         self.origin.arenas = home.arenas
         self.origin.copies = copies
+        self.inline_origin = Opening()
+        self.inline_origin.arenas = home.arenas
+        self.inline_origin.copies = copies
 
     def __dealloc__(self):
         free(self.marked)
 
     cdef object fetch(self):
         cdef pp_slot *slot
+        cdef const unsigned char *data
+        cdef uint32_t nbytes
         cdef int rc
         if self.lease != NULL:
             self.done()
             rc = pp_pop_lease(&self.port, self.lease)
             if rc == PP_OK:
-                return self.open_slot(&self.lease.element)
+                self.head = self.lease.element.head
+                if is_inline(&self.head):
+                    return self.open_inline(self.lease.element.body.bytes, self.head.nbytes)
+                return self.open_slot(&self.lease.element, 0)
         else:
             rc = pp_pop_claim(&self.port, &slot)
+            if rc == PP_OK and is_inline(&slot.head):
+                self.head = slot.head
+                self.head.index0 += self.port.part
+                data = pp_part(&slot.head, slot.body.bytes, self.port.part, &nbytes)
+                if data == NULL:
+                    raise CorruptMemory("a slot with more elements than it has room for")
+                try:
+                    return self.open_inline(data, nbytes)
+                finally:
+                    pp_pop_free(&self.port, slot)
             if rc == PP_OK:
                 try:
-                    return self.open_slot(slot)
+                    return self.open_slot(slot, self.port.part)
                 finally:
                     self.find_blocks(slot)
                     pp_pop_free(&self.port, slot)
@@ -227,7 +260,7 @@ cdef class SharedIn(InPort):
         cdef uint64_t nbytes
         if self.lease == NULL or load64(&self.lease.in_hand) == 0:
             return False
-        self.locate(&self.lease.element, &nbytes)
+        self.locate(&self.lease.element, 0, &nbytes)
         return True
 
     cdef object leased(self):
@@ -235,13 +268,21 @@ cdef class SharedIn(InPort):
         cdef bint copies = self.origin.copies
         self.origin.copies = True
         try:
-            return self.open_slot(&self.lease.element)
+            return self.open_slot(&self.lease.element, 0)
         finally:
             self.origin.copies = copies
 
-    cdef object open_slot(self, pp_slot *slot):
+    cdef object open_inline(self, const unsigned char *data, uint64_t nbytes):
+        """The element whose head was loaded, when it is inline."""
+        self.refs = NULL
+        self.opening = True
+        cdef object value = decode(data, nbytes, self.inline_origin)
+        self.opening = False
+        return value
+
+    cdef object open_slot(self, pp_slot *slot, uint32_t part):
         cdef uint64_t nbytes
-        cdef const unsigned char *data = self.locate(slot, &nbytes)
+        cdef const unsigned char *data = self.locate(slot, part, &nbytes)
         self.opening = True
         self.origin.refs = self.refs
         self.origin.nrefs = self.head.refs
@@ -257,17 +298,27 @@ cdef class SharedIn(InPort):
             return END
         return value
 
-    cdef const unsigned char *locate(self, pp_slot *slot, uint64_t *payload_nbytes) except NULL:
-        """Load head and index from a slot; where its encoded value is."""
+    cdef const unsigned char *locate(
+        self, pp_slot *slot, uint32_t part, uint64_t *payload_nbytes
+    ) except NULL:
+        """Load head and index of an element from its slot; where its encoded value is."""
         # Looked at once: what is checked here is what is used.
         cdef const unsigned char *data
         cdef uint64_t nbytes, prefix, further
+        cdef uint32_t part_nbytes
         cdef pp_descriptor block
         self.head = slot.head
         # Where one slot's references were, the next one's are not.
         self.refs = NULL
         if self.head.depth < 1 or self.head.depth > PP_MAX_DEPTH:
             raise CorruptMemory("a slot with an impossible index")
+        if part:
+            data = pp_part(&self.head, slot.body.bytes, part, &part_nbytes)
+            if data == NULL:
+                raise CorruptMemory("a slot with more elements than it has room for")
+            self.head.index0 += part
+            payload_nbytes[0] = part_nbytes
+            return data
         further = (self.head.depth - 1) * 8
         if self.head.kind & ~PP_END == PP_INLINE:
             data = slot.body.bytes
@@ -348,6 +399,10 @@ cdef class SharedIn(InPort):
     cpdef done(self):
         if self.lease == NULL or load64(&self.lease.in_hand) == 0:
             return
+        if is_inline(&self.lease.element.head):
+            store64(&self.lease.in_hand, 0)
+            PP_FAULT_POINT("element answered")
+            return
         cdef bint has_blocks = self.head.refs or self.head.kind & ~PP_END == PP_BLOCK
         if has_blocks:
             self.find_blocks(&self.lease.element)
@@ -416,6 +471,34 @@ cdef class SharedOut(OutPort):
         self.crowded = False
         return 0
 
+    cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1:
+        cdef unsigned char payload[SCALAR_MAX]
+        cdef pp_head mine
+        cdef pp_slot *slot
+        cdef size_t nbytes
+        if head.depth == 1:
+            nbytes = encode_scalar(value, payload)
+            if nbytes:
+                if (pp_tip_admits(&self.port.tip, head, PP_INLINE, nbytes)
+                        and pp_push_reopen(&self.port, &slot)):
+                    PP_FAULT_POINT("slot reopened")
+                    memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, nbytes), payload, nbytes)
+                    pp_push_publish(&self.port, slot, self.lease, self.outlet)
+                    return PP_OK
+                if pp_push_claim(&self.port, &slot) == PP_OK:
+                    PP_FAULT_POINT("slot claimed")
+                    mine = head[0]
+                    mine.kind = PP_INLINE
+                    mine.refs = 0
+                    mine.nbytes = <unsigned short>nbytes
+                    slot.head = mine
+                    memcpy(slot.body.bytes, payload, nbytes)
+                    pp_tip_begin(&self.port.tip, &mine, nbytes)
+                    pp_push_publish(&self.port, slot, self.lease, self.outlet)
+                    return PP_OK
+        self.load(value, head, extra, False)
+        return self.offer()
+
     cdef int write_block(self) except -1:
         cdef uint64_t prefix = prefix_in_block(self.prefix, self.head.refs)
         cdef unsigned char *data
@@ -477,6 +560,15 @@ cdef class SharedOut(OutPort):
             rc = self.write_block()
             if rc != PP_OK:
                 return rc
+        if (pp_head_is_plain(&self.head)
+                and pp_tip_admits(&self.port.tip, &self.head, PP_INLINE, self.head.nbytes)
+                and pp_push_reopen(&self.port, &slot)):
+            PP_FAULT_POINT("slot reopened")
+            memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, self.head.nbytes),
+                   self.encoder.data, self.encoder.nbytes)
+            pp_push_publish(&self.port, slot, self.lease, self.outlet)
+            self.loaded = False
+            return PP_OK
         rc = pp_push_claim(&self.port, &slot)
         if rc == PP_FULL:
             return rc
@@ -487,6 +579,7 @@ cdef class SharedOut(OutPort):
             raise RunAborted
         PP_FAULT_POINT("slot claimed")
         slot.head = self.head
+        pp_tip_begin(&self.port.tip, &self.head, self.head.nbytes)
         if self.has_block:
             slot.body.block = self.block
             pp_arena_publish(&self.arena, self.block, 1)

@@ -76,9 +76,11 @@ cdef class Worker:
     cdef uint64_t retries
     cdef bint counts_tries
     cdef bint keeps
+    cdef bint swift  # an attempt is but a call of f and a put
     # Of the element in hand:
     cdef object element  # DROPPED once f has returned and it is not wanted any more
     cdef bint at_work
+    cdef bint trying  # f runs, or what it returned is being put, in `attempt_swiftly`
     cdef uint64_t tries
     cdef uint64_t children
     cdef uint64_t sent_before
@@ -105,6 +107,7 @@ cdef class Worker:
         self.counts_tries = recovery.counts_tries
         # What f returns may be a view of the element, and leaves without a copy when nobody else has one.
         self.keeps = recovery.wants_element and not inlet.reopens
+        self.swift = not timed and emission in (RESULT, INPUT_IF_RESULT, NOTHING)
 
     @property
     def index(self):
@@ -119,32 +122,44 @@ cdef class Worker:
             BaseException: What f raised; `index` tells for which element.
         """
         cdef bint resumed = False
+        problem = None
         store32(&self.lease.state, PP_WORKING)
         # One try block around all elements: around each it would cost as much as a queue.
         while True:
             try:
-                if not resumed:
+                if problem is not None:
+                    trouble, problem = problem, None
+                    self.recover(trouble)
+                    trouble = None
+                elif not resumed:
                     resumed = True
                     self.resume()
                 self.loop()
                 return
             except (RunAborted, CorruptMemory):
                 raise
+            except Interrupted:
+                if not self.trying:
+                    self.fail()
+                    raise
+                # Planted by the guard, and not by reason of a time-out, which `swift` has none of.
+                self.pause()
+                raise RunAborted
             except Exception as error:
-                if not self.inlet.opening:
+                if not self.inlet.opening and not self.trying:
                     self.fail()
                     raise
                 problem = error
             except SystemExit:
                 # It ends a process like a signal does, and the supervisor sees to the element.
                 if self.guard is not None:
+                    self.pause()
                     self.fail()
                 raise
             except BaseException:
+                self.pause()
                 self.fail()
                 raise
-            self.refuse(problem)
-            problem = None
 
     cdef int loop(self) except -1:
         cdef object value
@@ -163,10 +178,56 @@ cdef class Worker:
             self.element = value
             value = None
             self.take()
-            self.answer(self.outcome_of())
+            self.answer(self.attempt_swiftly() if self.swift else self.outcome_of())
         self.element = None
         self.inlet.done()
         return 0
+
+    cdef int attempt_swiftly(self) except -1:
+        """The first attempt, without a try block of its own: what it raises is for `recover`."""
+        cdef object result
+        cdef int outcome = PP_EMITTED
+        self.trying = True
+        if self.guard is not None:
+            self.guard.begin()
+        PP_FAULT_POINT("f begun")
+        if self.plain:
+            result = PyObject_CallOneArg(self.f, self.element)
+        else:
+            result = self.call(self.element)
+        PP_FAULT_POINT("f returned")
+        if self.guard is not None and self.guard.end():
+            raise RunAborted
+        if self.emission == RESULT and self.outlets.is_simple():
+            # What `emit` does, without detours.
+            if not self.keeps:
+                self.element = DROPPED
+            self.outlets.send_one(result, &self.inlet.head, self.inlet.extra)
+        else:
+            self.point_at(0)
+            outcome = self.emit(result)
+        self.trying = False
+        return outcome
+
+    cdef int recover(self, object error) except -1:
+        """Go on after what fetching an element, or attempting it swiftly, has raised."""
+        cdef int outcome
+        if not self.trying:
+            return self.refuse(error)
+        self.trying = False
+        self.inlet.opening = False
+        if self.pause():
+            raise RunAborted
+        self.point_at(0)
+        error = self.outlets.wrapped(error, &self.out_head, self.out_extra)
+        if self.tries > self.retries:
+            outcome = self.give_up(error, PP_FAILED)
+        else:
+            error = None
+            self.recovery.wait(self.tries)
+            self.next_try()
+            outcome = self.outcome_of()
+        return self.answer(outcome)
 
     cdef int resume(self) except -1:
         """Finish what a predecessor in this place left, as the watcher who buried it decided."""
@@ -237,6 +298,12 @@ cdef class Worker:
     cdef int answer(self, int outcome) except -1:
         """The element in hand has ended."""
         PP_FAULT_POINT("element executed")
+        if not self.inlet.reopens and not self.outlets.wants_ends:
+            # A thread does not die alone: nobody else will have to end this element.
+            more(&self.lease.outcomes[outcome])
+            store64(&self.lease.sent, self.sent_now())
+            self.at_work = False
+            return 0
         pp_lease_decide(self.lease, outcome, self.outlets.puts, self.sent_now())
         PP_FAULT_POINT("end decided")
         if self.outlets.wants_ends:
@@ -248,6 +315,8 @@ cdef class Worker:
 
     cdef uint64_t sent_now(self) noexcept:
         cdef uint64_t n = <uint64_t>self.outlets.n
+        if n == 1:
+            return self.sent_before + self.outlets.puts
         return self.sent_before + (self.outlets.puts + n - 1) // n
 
     cdef int end_element(self) except -1:
@@ -270,15 +339,8 @@ cdef class Worker:
         self.inlet.opening = False
         if not self.at_work:
             self.take()
-        try:
-            self.element = None
-            self.answer(self.give_up(error, PP_FAILED))
-        except RunAborted:
-            raise
-        except BaseException:
-            self.fail()
-            raise
-        return 0
+        self.element = None
+        return self.answer(self.give_up(error, PP_FAILED))
 
     cdef object call(self, object value):
         if self.plain:

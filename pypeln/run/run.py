@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pypeln._core.memory import COUNTS, RunAborted
 from pypeln._core.queue import CLOSED, InPort
+from pypeln._core.results import Bypass, Results
 from pypeln.element import Element
 from pypeln.errors import ForkedRunError
 from pypeln.run import inline_host
@@ -292,20 +293,25 @@ class Run:
         return [each.thread.name for each in waiting]
 
 
-def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
+def iterate(plan: Plan, return_index: bool) -> Results:
     """Run a plan, starting with the first `next`.
 
     Args:
         plan: What to run.
         return_index: Yield Elements instead of values.
 
-    Yields:
-        Values, or Elements.
+    Returns:
+        An iterator over values, or Elements. It raises:
 
-    Raises:
-        WorkerDied: A worker process was killed or left.
-        BaseException: What a function or a source of the pipeline raised.
+        - WorkerDied: A worker process was killed or left.
+        - BaseException: What a function or a source of the pipeline raised.
     """
+    # A generator that had its Results would never be collected when they are dropped, so it has what they share.
+    bypass = Bypass()
+    return Results(_run(plan, return_index, bypass), bypass)
+
+
+def _run(plan: Plan, return_index: bool, bypass: Bypass) -> Generator[Any, None, None]:
     limits = TimeLimits()
     try:
         if all(stage.kind is WorkerKind.SYNC for stage in plan.stages):
@@ -324,6 +330,7 @@ def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
             port = run.sink
             assert isinstance(port, InPort)
             if not (return_index or plan.trailing or plan.sink_reorders):
+                bypass.open(port)
                 yield from port
             else:
                 if plan.sink_ordered is not None:
@@ -347,6 +354,7 @@ def iterate(plan: Plan, return_index: bool) -> Generator[Any, None, None]:
             # ports.
             pass
         finally:
+            bypass.shut()
             run.close()
         if not run.succeeded:
             raise run.outcome()

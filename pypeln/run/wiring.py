@@ -225,6 +225,7 @@ class Wiring:
             return LoopQueue(edge.maxsize, producers)
         consumer_bell = Bell() if into_loop else None
         producer_bell = Bell() if out_of_loop else None
+        sole = consumer is None or places(consumer) == 1
         if self._is_shared(edge):
             return SharedQueue(
                 layout,
@@ -234,8 +235,9 @@ class Wiring:
                 self._queue_bytes,
                 consumer_bell,
                 producer_bell,
+                sole,
             )
-        return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell)
+        return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell, sole)
 
     def _is_shared(self, edge: Edge) -> bool:
         ends = edge.producers if edge.consumer is None else [*edge.producers, edge.consumer]

@@ -14,10 +14,11 @@ class InProcessQueue:
     """A ring of references.
 
     Args:
-        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY.
+        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY slots, which hold several each.
         producers: How many ports will put into it.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
+        sole: Whether one worker takes from it, and no other.
     """
 
     def __init__(
@@ -26,8 +27,9 @@ class InProcessQueue:
         producers: int,
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
+        sole: bool = False,
     ) -> None:
-        self.ring = LocalRing(maxsize or DEFAULT_CAPACITY, producers)
+        self.ring = LocalRing(maxsize or DEFAULT_CAPACITY, producers, maxsize == 0, sole)
         self.consumer_bell = consumer_bell
         self.producer_bell = producer_bell
 

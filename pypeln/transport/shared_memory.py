@@ -54,12 +54,13 @@ class SharedQueue:
 
     Args:
         layout: Where to take the ring's part from.
-        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY.
+        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY slots, which hold several each.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
         nbytes: Bytes of payload that may be on their way in it; None for what a queue alone may take.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
+        sole: Whether one worker takes from it, and no other.
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class SharedQueue:
         nbytes: int | None = None,
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
+        sole: bool = False,
     ) -> None:
         self.capacity = min(maxsize or DEFAULT_CAPACITY, MOST_SLOTS)
         self.elastic = maxsize == 0
         self.producers = producers
+        self.sole = sole
         self.region = layout.add(SharedRing.nbytes_for(self.capacity, producers))
         self.consumer_bell = consumer_bell
         self.producer_bell = producer_bell
@@ -108,7 +111,7 @@ class SharedQueue:
         """Lay the ring out in the control segment."""
         self.control = control
         self._open()
-        self.ring.create(self.capacity, self.producers)
+        self.ring.create(self.capacity, self.producers, self.elastic, self.sole)
 
     def inlet(
         self, owner: int, ledger: Ledger | None = None, worker: int = 0, copies: bool = False

@@ -14,6 +14,9 @@ typedef struct {
     void (*act)(void);
     bool on_in;           /* it takes from `in`, which is in the state to be tried; else that is `out` */
     unsigned puts;        /* new elements that it puts, each there or not when it dies */
+    unsigned has_put;     /* elements that were put before, and must be there */
+    unsigned needs;       /* elements that must be in the queue */
+    bool shares;          /* only where slots hold several elements is it an operation of its own */
     unsigned may_vanish;
     bool may_leak;        /* one block, as docs/design/crashes.md accepts it */
 } operation;
@@ -34,7 +37,7 @@ static inline void do_push(void) { outcome(put(DEAD_ACTOR, &DEAD_ACTOR->out, OF_
 static inline void take_into_lease(void) {
     uint64_t element;
     CHECK_EQUAL(pp_pop_lease(&DEAD_ACTOR->in, LEASE), PP_OK);
-    element = read_slot(DEAD_ACTOR, &LEASE->element);
+    element = read_slot(DEAD_ACTOR, &LEASE->element, 0);
     CHECK(element < MOST_ELEMENTS);
 }
 
@@ -95,6 +98,13 @@ static inline void do_work(void) {
     outcome(status);
 }
 
+static inline void do_add(void) { outcome(put(DEAD_ACTOR, &DEAD_ACTOR->out, OF_DEAD + 1, act_spills, NULL)); }
+
+static inline void work_once(void) {
+    do_work();
+    CHECK_EQUAL(pp_load_acq(&WORLD->outcome), PP_OK);
+}
+
 static const operation operations[] = {
     {"push", do_nothing, do_push, .puts = 1, .may_leak = true},
     {"emit: push with the lease", take_into_lease, do_emit, .may_leak = true},
@@ -105,6 +115,8 @@ static const operation operations[] = {
     {"decide and count", take_and_emit, do_decide, .on_in = true},
     {"answer", take_emit_and_decide, do_answer, .on_in = true, .may_leak = true},
     {"work: take, emit, decide, answer", do_nothing, do_work, .on_in = true, .may_leak = true},
+    {"add to the slot of the one before", do_push, do_add, .puts = 1, .has_put = 1, .shares = true},
+    {"work on the next of a slot", work_once, do_work, .on_in = true, .needs = 2, .shares = true},
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
@@ -121,6 +133,10 @@ static const queue_state states[] = {
     {"behind a hole", 3, .laps = 5, .filled = 1, .hole = true},
     {"full, behind a hole", 3, .laps = 5, .filled = 2, .hole = true},
     {"hints left behind", 3, .laps = 5, .filled = 1, .stale_hints = true},
+    {"three in a slot", 3, .laps = 5, .filled = 3, .several = true},
+    {"three in the only slot", 1, .laps = 2, .filled = 3, .several = true},
+    {"three in a slot, one of them taken", 3, .laps = 5, .filled = 3, .several = true, .begun = 1},
+    {"three in a slot, of a sole consumer", 3, .laps = 5, .filled = 3, .several = true, .sole = true},
 };
 enum { STATES = sizeof states / sizeof *states };
 
@@ -138,10 +154,18 @@ static inline bool make_row(row *r, const operation *op, const queue_state *stat
     r->op = op;
     r->in = op->on_in ? *state : source;
     r->out = op->on_in ? beside : *state;
+    r->out.several = r->in.several = state->several;
+    r->in.sole = op->on_in && state->sole;
     r->in.spilling = r->out.spilling = spilling;
     snprintf(r->name, sizeof r->name, "%s%s", state->name, spilling ? ", spilling" : "");
     /* What was done before cannot have been done. */
     if (op->on_in && op->before != do_nothing && r->in.filled == 0) return false;
+    if (op->shares && (!state->several || spilling)) return false;
+    if (op->on_in && r->in.filled - r->in.begun < op->needs) return false;
+    if (op->has_put && state->filled >= state->capacity && state->capacity == 1) return false;
+    /* Elements that share a slot are inline; and a sole consumer that may die has a lease. */
+    if (state->several && spilling) return false;
+    if (state->sole && (!op->on_in || op->act == do_pop)) return false;
     return true;
 }
 
@@ -152,7 +176,8 @@ static inline void make_row_world(const row *r, expectation *expected) {
     memset(expected, 0, sizeof *expected);
     expect(expected, 0, r->in.filled, 1);
     expect(expected, 10, r->out.filled, 1);
-    expect(expected, OF_DEAD, r->op->puts, 0);
+    expect(expected, OF_DEAD, r->op->has_put, 1);
+    expect(expected, OF_DEAD + r->op->has_put, r->op->puts, 0);
     expected->may_vanish = r->op->may_vanish;
     r->op->before();
 }

@@ -2,25 +2,39 @@
 #ifndef PP_TESTS_RING_ELEMENTS_H
 #define PP_TESTS_RING_ELEMENTS_H
 
+#include <string.h>
+
 #include "check.h"
 #include "ring.h"
 
 static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
+    uint64_t payload = ~element;
+    pp_head head = {.kind = PP_INLINE, .depth = 1, .nbytes = sizeof payload, .index0 = element};
     pp_slot *slot;
-    int status = pp_push_claim(port, &slot);
-    if (status != PP_OK) return status;
-    slot->head = (pp_head){.kind = PP_INLINE, .depth = 1, .nbytes = 8, .index0 = element};
-    slot->body.block.nbytes = ~element;
+    if (pp_tip_admits(&port->tip, &head, PP_INLINE, sizeof payload) && pp_push_reopen(port, &slot)) {
+        memcpy(pp_tip_add(&port->tip, slot->body.bytes, sizeof payload), &payload, sizeof payload);
+    } else {
+        int status = pp_push_claim(port, &slot);
+        if (status != PP_OK) return status;
+        slot->head = head;
+        memcpy(slot->body.bytes, &payload, sizeof payload);
+        pp_tip_begin(&port->tip, &head, sizeof payload);
+    }
     pp_push_publish(port, slot, lease, 0);
     return PP_OK;
 }
 
 static inline int pop(pp_port *port, uint64_t *element) {
+    uint32_t nbytes = 0;
+    uint64_t payload = 0;
     pp_slot *slot;
     int status = pp_pop_claim(port, &slot);
     if (status != PP_OK) return status;
-    *element = slot->head.index0;
-    CHECK_EQUAL(slot->body.block.nbytes, ~*element);
+    const unsigned char *at = pp_part(&slot->head, slot->body.bytes, port->part, &nbytes);
+    CHECK(at != NULL && nbytes == sizeof payload);
+    memcpy(&payload, at, sizeof payload);
+    *element = slot->head.index0 + port->part;
+    CHECK_EQUAL(payload, ~*element);
     pp_pop_free(port, slot);
     return PP_OK;
 }

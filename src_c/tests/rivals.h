@@ -65,7 +65,7 @@ static inline void rival_begins_to_take(pp_port *port, expectation *expected) {
 static inline void rival_has_taken(pp_port *port, expectation *expected) {
     (void)expected;
     if (held == NULL) return;
-    uint64_t element = read_slot(&actors[RIVAL], held);
+    uint64_t element = read_slot(&actors[RIVAL], held, port->part);
     CHECK(element < MOST_ELEMENTS);
     taken_aside[element]++;
     bool spilled = held->head.kind == PP_BLOCK;

@@ -47,7 +47,8 @@ static void kill_repairers(const row *r, uint64_t every) {
             walker_kill(&w);
             repair();
             account_for_row(r, &expected, &killed);
-            for (unsigned i = 0; i < RIVALS; i++) {
+            /* A sole consumer has no rivals. */
+            for (unsigned i = 0; i < RIVALS && !r->in.sole; i++) {
                 restore_memory(&image);
                 memset(taken_aside, 0, sizeof taken_aside);
                 with_rival = expected;
@@ -65,11 +66,13 @@ int main(void) {
     static const queue_state wrapping = {"wrapping, one element", 3, .laps = 8, .filled = 1};
     static const queue_state one_slot = {"one slot, full", 1, .filled = 1};
     static const queue_state empty = {"wrapping, empty", 3, .laps = 5};
+    static const queue_state shared = {"three in a slot", 3, .laps = 5, .filled = 3, .several = true};
+    static const queue_state sole = {"three, of a sole consumer", 3, .laps = 5, .filled = 3, .several = true, .sole = true};
     uint64_t every = steps_every(MOST_STEPS);
     print_heading();
     for (unsigned op = 0; op < OPERATIONS; op++) {
-        const queue_state *of[] = {&wrapping, operations[op].on_in ? &one_slot : &empty};
-        for (unsigned state = 0; state < 2; state++) {
+        const queue_state *of[] = {&wrapping, operations[op].on_in ? &one_slot : &empty, &shared, &sole};
+        for (unsigned state = 0; state < sizeof of / sizeof *of; state++) {
             for (unsigned spilling = 0; spilling < 2; spilling++) {
                 row r;
                 if (make_row(&r, &operations[op], of[state], spilling)) kill_repairers(&r, every);

@@ -19,6 +19,12 @@ static pp_ring *new_ring(uint32_t capacity, uint32_t producers) {
     return ring;
 }
 
+static pp_ring *new_shared_ring(uint32_t capacity, uint32_t producers, bool sole) {
+    pp_ring *ring = new_ring(capacity, producers);
+    pp_ring_allow_several(ring, sole);
+    return ring;
+}
+
 static pp_port port_of(pp_ring *ring, uint32_t owner, uint32_t producer) {
     pp_port port;
     CHECK_EQUAL(pp_port_open(&port, ring, ring_bytes, owner, producer), PP_OK);
@@ -139,6 +145,123 @@ static void a_slot_that_is_being_written_is_neither_there_nor_the_end(void) {
     free(ring);
 }
 
+/* ---- several elements in a slot ---- */
+
+static void elements_that_follow_one_another_share_a_slot(void) {
+    for (int sole = 0; sole < 2; sole++) {
+        pp_ring *ring = new_shared_ring(2, 1, sole);
+        pp_port in = port_of(ring, 1, 0), out = port_of(ring, 2, 0);
+        uint64_t element;
+        for (uint64_t first = 0; first < 100; first += 10) {
+            for (uint64_t i = 0; i < 4; i++) CHECK_EQUAL(push(&in, first + i, NULL), PP_OK);
+            CHECK_EQUAL(pp_ring_count(ring), 1);
+            CHECK_EQUAL(pp_ring_elements(ring), 4);
+            CHECK_EQUAL(push(&in, first + 5, NULL), PP_OK); /* does not follow */
+            CHECK_EQUAL(pp_ring_count(ring), 2);
+            CHECK_EQUAL(push(&in, first + 8, NULL), PP_FULL);
+            for (uint64_t i = 0; i < 4; i++) CHECK(pop(&out, &element) == PP_OK && element == first + i);
+            CHECK(pop(&out, &element) == PP_OK && element == first + 5);
+            CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
+            CHECK_EQUAL(pp_ring_elements(ring), 0);
+        }
+        free(ring);
+    }
+}
+
+static void a_slot_that_somebody_has_begun_with_is_not_added_to(void) {
+    pp_ring *ring = new_shared_ring(3, 1, false);
+    pp_port in = port_of(ring, 1, 0), out = port_of(ring, 2, 0);
+    uint64_t element;
+    CHECK_EQUAL(push(&in, 0, NULL), PP_OK);
+    CHECK_EQUAL(push(&in, 1, NULL), PP_OK);
+    CHECK(pop(&out, &element) == PP_OK && element == 0);
+    CHECK_EQUAL(push(&in, 2, NULL), PP_OK);
+    CHECK_EQUAL(pp_ring_count(ring), 2);
+    CHECK(pop(&out, &element) == PP_OK && element == 1);
+    CHECK(pop(&out, &element) == PP_OK && element == 2);
+    free(ring);
+}
+
+static void an_idle_consumer_takes_what_another_is_slow_to_come_to(void) {
+    pp_ring *ring = new_shared_ring(4, 1, false);
+    pp_port in = port_of(ring, 1, 0), slow = port_of(ring, 2, 0), idle = port_of(ring, 3, 0);
+    uint64_t element;
+    for (uint64_t i = 0; i < 3; i++) CHECK_EQUAL(push(&in, i, NULL), PP_OK);
+    CHECK(pop(&slow, &element) == PP_OK && element == 0);
+    CHECK_EQUAL(push(&in, 10, NULL), PP_OK);
+    /* One that nobody has begun with comes first, then the rest of the other's. */
+    CHECK(pop(&idle, &element) == PP_OK && element == 10);
+    CHECK(pop(&idle, &element) == PP_OK && element == 1);
+    CHECK_EQUAL(pp_wait_pop(&slow, 0), PP_OK);
+    CHECK(pop(&slow, &element) == PP_OK && element == 2);
+    CHECK_EQUAL(pop(&idle, &element), PP_EMPTY);
+    CHECK_EQUAL(pp_wait_pop(&slow, 0), PP_TIMEOUT);
+    pp_push_close(&in);
+    CHECK_EQUAL(pop(&slow, &element), PP_CLOSED);
+    free(ring);
+}
+
+static void while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end(void) {
+    pp_ring *ring = new_shared_ring(2, 1, false);
+    pp_port in = port_of(ring, 1, 0), reader = port_of(ring, 2, 0), other = port_of(ring, 3, 0);
+    pp_slot *slot;
+    uint64_t element;
+    CHECK_EQUAL(push(&in, 0, NULL), PP_OK);
+    CHECK_EQUAL(push(&in, 1, NULL), PP_OK);
+    pp_push_close(&in);
+    CHECK_EQUAL(pp_pop_claim(&reader, &slot), PP_OK);
+    CHECK_EQUAL(pop(&other, &element), PP_EMPTY);
+    pp_pop_free(&reader, slot);
+    CHECK(pop(&other, &element) == PP_OK && element == 1);
+    CHECK_EQUAL(pop(&other, &element), PP_CLOSED);
+    free(ring);
+}
+
+static void what_was_to_be_added_and_is_cancelled_leaves_the_others(void) {
+    pp_ring *ring = new_shared_ring(2, 1, true);
+    pp_port in = port_of(ring, 1, 0), out = port_of(ring, 2, 0);
+    pp_slot *slot;
+    uint64_t element;
+    CHECK_EQUAL(push(&in, 0, NULL), PP_OK);
+    CHECK(pp_push_reopen(&in, &slot));
+    CHECK_EQUAL(in.part, 1);
+    CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
+    pp_push_cancel(&in, slot);
+    CHECK(pop(&out, &element) == PP_OK && element == 0);
+    CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
+    free(ring);
+}
+
+static void a_slot_takes_no_more_than_it_has_room_for(void) {
+    pp_tip tip;
+    pp_head head = {.kind = PP_INLINE, .depth = 1, .nbytes = 1};
+    unsigned char body[PP_BODY_BYTES];
+    uint32_t nbytes, parts = 1;
+    memset(body, 7, sizeof body);
+    pp_tip_begin(&tip, &head, 1);
+    for (;; parts++) {
+        pp_head next = head;
+        next.index0 = parts;
+        if (!pp_tip_admits(&tip, &next, PP_INLINE, 2)) break;
+        unsigned char *room = pp_tip_add(&tip, body, 2);
+        CHECK(room >= body && room + 2 <= body + sizeof body);
+        room[0] = room[1] = (unsigned char)parts;
+    }
+    CHECK_EQUAL(parts, 1 + (PP_BODY_BYTES - 1) / 3);
+    for (uint32_t i = 1; i < parts; i++) {
+        const unsigned char *at = pp_part(&head, body, i, &nbytes);
+        CHECK(at != NULL && nbytes == 2 && at[0] == i && at[1] == i);
+    }
+    /* Lengths that lead out of the slot are refused. */
+    body[1] = 200;
+    CHECK(pp_part(&head, body, 1, &nbytes) == NULL);
+    CHECK(pp_part(&head, body, 2, &nbytes) == NULL);
+    head.nbytes = 4000;
+    CHECK(pp_part(&head, body, 1, &nbytes) == NULL);
+    head.kind = PP_BLOCK;
+    CHECK(pp_part(&head, body, 1, &nbytes) == NULL);
+}
+
 /* ---- threads ---- */
 
 enum { MOST = 60000, SIDES = 3 };
@@ -146,11 +269,14 @@ enum { MOST = 60000, SIDES = 3 };
 static pp_ring *ring_of_threads;
 static pp_a32 times[MOST];
 static uint32_t elements, sides;
+static bool shares; /* each producer's elements follow one another, and share slots */
 
 static void *produce(void *argument) {
     uint32_t which = (uint32_t)(uintptr_t)argument;
     pp_port port = port_of(ring_of_threads, which + 1, which);
-    for (uint64_t element = which; element < elements; element += sides) {
+    uint64_t share = elements / sides;
+    for (uint64_t i = 0; i < share; i++) {
+        uint64_t element = shares ? which * share + i : i * sides + which;
         int status;
         while ((status = push(&port, element, NULL)) == PP_FULL) pp_wait_push(&port, 10 * (uint64_t)SECOND);
         CHECK_EQUAL(status, PP_OK);
@@ -173,25 +299,47 @@ static void *consume(void *argument) {
         }
         CHECK_EQUAL(status, PP_OK);
         CHECK(element < elements);
-        CHECK((int64_t)element > last[element % sides]); /* of one producer, in its order */
-        last[element % sides] = (int64_t)element;
+        if (!shares) {
+            CHECK((int64_t)element > last[element % sides]); /* of one producer, in its order */
+            last[element % sides] = (int64_t)element;
+        }
         pp_add_rlx(&times[element], 1);
     }
 }
 
-static void run_threads(uint32_t capacity, uint32_t count, uint32_t of_each) {
-    ring_of_threads = new_ring(capacity, of_each);
-    elements = count;
-    sides = of_each;
+static void run_on(pp_ring *ring, uint32_t count, uint32_t producing, uint32_t consuming) {
+    ring_of_threads = ring;
+    sides = producing;
+    elements = count / sides * sides;
     memset((void *)times, 0, sizeof times);
     pthread_t threads[2 * SIDES];
-    for (uintptr_t i = 0; i < of_each; i++) {
-        CHECK_EQUAL(pthread_create(&threads[2 * i], NULL, produce, (void *)i), 0);
-        CHECK_EQUAL(pthread_create(&threads[2 * i + 1], NULL, consume, (void *)i), 0);
-    }
-    for (uint32_t i = 0; i < 2 * of_each; i++) CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
-    for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(pp_load_rlx(&times[i]), 1);
+    uint32_t n = 0;
+    for (uintptr_t i = 0; i < producing; i++) CHECK_EQUAL(pthread_create(&threads[n++], NULL, produce, (void *)i), 0);
+    for (uintptr_t i = 0; i < consuming; i++) CHECK_EQUAL(pthread_create(&threads[n++], NULL, consume, (void *)i), 0);
+    for (uint32_t i = 0; i < n; i++) CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    for (uint32_t i = 0; i < elements; i++) CHECK_EQUAL(pp_load_rlx(&times[i]), 1);
     free(ring_of_threads);
+}
+
+static void run_threads(uint32_t capacity, uint32_t count, uint32_t of_each) {
+    shares = false;
+    run_on(new_ring(capacity, of_each), count, of_each, of_each);
+}
+
+static void run_sharing(uint32_t capacity, uint32_t count, uint32_t producing, uint32_t consuming) {
+    shares = true;
+    run_on(new_shared_ring(capacity, producing, consuming == 1), count, producing, consuming);
+}
+
+static void slots_that_hold_several_move_everything_once(void) {
+    static const uint32_t capacities[] = {1, 2, 3, 100, 4096};
+    for (unsigned i = 0; i < sizeof capacities / sizeof *capacities; i++) {
+        uint32_t count = i < 3 ? 6000 : MOST;
+        run_sharing(capacities[i], count, 1, 1);
+        run_sharing(capacities[i], count, SIDES, 1);
+        run_sharing(capacities[i], count, 1, SIDES);
+        run_sharing(capacities[i], count, SIDES, SIDES);
+    }
 }
 
 static void one_producer_and_one_consumer_move_everything_once(void) {
@@ -218,7 +366,14 @@ int main(void) {
     RUN(a_cancelled_claim_is_a_hole_that_consumers_pass);
     RUN(waiting_ends_with_the_time_given);
     RUN(a_slot_that_is_being_written_is_neither_there_nor_the_end);
+    RUN(elements_that_follow_one_another_share_a_slot);
+    RUN(a_slot_that_somebody_has_begun_with_is_not_added_to);
+    RUN(an_idle_consumer_takes_what_another_is_slow_to_come_to);
+    RUN(while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end);
+    RUN(what_was_to_be_added_and_is_cancelled_leaves_the_others);
+    RUN(a_slot_takes_no_more_than_it_has_room_for);
     RUN(one_producer_and_one_consumer_move_everything_once);
     RUN(many_producers_and_consumers_move_everything_once);
+    RUN(slots_that_hold_several_move_everything_once);
     return 0;
 }

@@ -40,8 +40,9 @@ static void work(uint32_t worker) {
             if (status != PP_OK) continue;
         }
         /* In hand: just taken, or left by a predecessor that was killed. */
-        uint64_t element = lease->element.head.index0;
-        CHECK_EQUAL(lease->element.body.block.nbytes, ~element);
+        uint64_t element = lease->element.head.index0, payload;
+        memcpy(&payload, lease->element.body.bytes, sizeof payload);
+        CHECK_EQUAL(payload, ~element);
         if (pp_load_acq(&lease->out) >> PP_OUT_SHIFT == 0)
             while (push(&out, element, lease) == PP_FULL) pp_wait_push(&out, WAIT_NS);
         pp_store_rel(&lease->in, 0);
@@ -69,38 +70,39 @@ static void replace(pid_t *pids, uint32_t worker) {
     pids[worker] = start(worker);
 }
 
-static void run(uint32_t capacity, uint64_t elements) {
+static void run(uint32_t capacity, uint64_t elements, uint32_t workers, bool several) {
     static uint8_t seen[MOST];
     pid_t pids[WORKERS];
     CHECK_EQUAL(pp_segment_create(&memory, sizeof(world)), PP_OK);
     world *w = (world *)memory.base;
     CHECK(pp_ring_bytes(capacity, WORKERS) <= sizeof w->in);
     pp_ring_create((pp_ring *)w->in, capacity, 1, true);
-    pp_ring_create((pp_ring *)w->out, capacity, WORKERS, true);
+    pp_ring_create((pp_ring *)w->out, capacity, workers, true);
+    if (several) {
+        pp_ring_allow_several((pp_ring *)w->in, workers == 1);
+        pp_ring_allow_several((pp_ring *)w->out, true);
+    }
     pp_port in = port_of(w->in, PARENT, 0), out = port_of(w->out, PARENT, 0);
     memset(seen, 0, sizeof seen);
-    for (uint32_t i = 0; i < WORKERS; i++) pids[i] = start(i);
+    for (uint32_t i = 0; i < workers; i++) pids[i] = start(i);
     uint64_t pushed = 0, received = 0, kills = 0, random = 777 + capacity;
     while (received < elements) {
         /* Spread over the stream, so that the kills meet workers that work. */
         if (received >= (kills + 1) * elements / (KILLS + 1)) {
-            replace(pids, (uint32_t)(next_random(&random) % WORKERS));
+            replace(pids, (uint32_t)(next_random(&random) % workers));
             kills++;
         }
         if (pushed < elements && push(&in, pushed, NULL) == PP_OK && ++pushed == elements) pp_push_close(&in);
-        pp_slot *slot;
-        int status = pp_pop_claim(&out, &slot);
+        uint64_t element;
+        int status = pop(&out, &element);
         CHECK(status == PP_OK || status == PP_EMPTY);
         if (status == PP_EMPTY) continue;
-        uint64_t element = slot->head.index0;
         CHECK(element < elements);
-        CHECK_EQUAL(slot->body.block.nbytes, ~element);
         CHECK_EQUAL(seen[element]++, 0);
         received++;
-        pp_pop_free(&out, slot);
     }
     CHECK_EQUAL(kills, KILLS);
-    for (uint32_t i = 0; i < WORKERS; i++) {
+    for (uint32_t i = 0; i < workers; i++) {
         int status;
         CHECK_EQUAL(waitpid(pids[i], &status, 0), pids[i]);
         CHECK_EQUAL(status, 0);
@@ -111,15 +113,24 @@ static void run(uint32_t capacity, uint64_t elements) {
 }
 
 static void no_element_is_lost_or_doubled_in_tiny_rings(void) {
-    run(1, 5000);
-    run(2, 5000);
-    run(3, 5000);
+    run(1, 5000, WORKERS, false);
+    run(2, 5000, WORKERS, false);
+    run(3, 5000, WORKERS, false);
 }
 
-static void no_element_is_lost_or_doubled_in_a_longer_ring(void) { run(40, MOST); }
+static void no_element_is_lost_or_doubled_in_a_longer_ring(void) { run(40, MOST, WORKERS, false); }
+
+static void no_element_is_lost_or_doubled_where_slots_hold_several(void) {
+    run(1, 5000, WORKERS, true);
+    run(3, 5000, WORKERS, true);
+    run(40, MOST, WORKERS, true);
+    run(3, 5000, 1, true);
+    run(40, MOST, 1, true);
+}
 
 int main(void) {
     RUN(no_element_is_lost_or_doubled_in_tiny_rings);
     RUN(no_element_is_lost_or_doubled_in_a_longer_ring);
+    RUN(no_element_is_lost_or_doubled_where_slots_hold_several);
     return 0;
 }

@@ -44,6 +44,7 @@ int main(void) {
         {"one slot, full", 1, .filled = 1},
         {"one slot, empty", 1, .laps = 3},
         {"wrapping, full", 3, .laps = 7, .filled = 3},
+        {"three in a slot", 3, .laps = 5, .filled = 3, .several = true},
     };
     uint64_t every = steps_every(50);
     unsigned briefly = every > 1; /* minutes otherwise */
@@ -55,7 +56,8 @@ int main(void) {
             tally sum = {0};
             for (unsigned state = 0; state < sizeof contended / sizeof *contended; state++) {
                 /* Then: a ring with room at both ends, and one where every move is in the way. */
-                if (briefly && state != 0 && state != (operations[op].on_in ? 1 : 2)) continue;
+                if (briefly && state != 0 && state != (operations[op].on_in ? 1 : 2) && !contended[state].several)
+                    continue;
                 for (unsigned spilling = 0; spilling < 2 - briefly; spilling++) {
                     row r;
                     if (make_row(&r, &operations[op], &contended[state], spilling))

@@ -8,7 +8,8 @@ static uint64_t next_element;
 static bool holds_a_slot(const pp_port *port) {
     for (uint32_t i = 0; i < port->capacity; i++) {
         uint64_t word = pp_load_acq(&port->slots[i].word);
-        if ((word >> PP_STATE_BITS & PP_OWNER_MAX) == DEAD) return true;
+        /* A READY slot names who took from it last. */
+        if ((word & 7u) != PP_READY && (word >> PP_STATE_BITS & PP_OWNER_MAX) == DEAD) return true;
     }
     return false;
 }
@@ -23,7 +24,8 @@ static void take_all_there_is(actor *who, pp_port *port) {
 
 static bool put_another(actor *who, pp_port *port, expectation *expected) {
     if (put(who, port, next_element, act_spills, NULL) != PP_OK) return false;
-    expect(expected, next_element++, 1, 1);
+    expect(expected, next_element, 1, 1);
+    next_element += port->several ? 2 : 1; /* each in a slot of its own */
     return true;
 }
 
@@ -62,7 +64,8 @@ static void stop_everywhere(const row *r, uint64_t every) {
         /* It is not dead: what it says it has done is done. */
         uint32_t popped = pp_load_acq(&WORLD->popped);
         if (popped != 0) taken_aside[popped - 1]++;
-        if (pp_load_acq(&WORLD->outcome) == PP_OK) expect(&expected, OF_DEAD, r->op->puts, 1);
+        if (pp_load_acq(&WORLD->outcome) == PP_OK) 
+            expect(&expected, OF_DEAD + r->op->has_put, r->op->puts, 1);
         expected.may_vanish = 0;
         pp_lease_settle(LEASE); /* some rows begin in the middle of an element */
         account_for_row(r, &expected, &sum);
@@ -80,6 +83,8 @@ int main(void) {
             /* Blocks have no waiting of their own: two states stand for all. */
             bool spilling = state >= STATES;
             const queue_state *of = &states[spilling ? (state - STATES) * 6 : state];
+            /* The others take as well. */
+            if (of->sole) continue;
             if (make_row(&r, &operations[op], of, spilling)) stop_everywhere(&r, every);
         }
     }

@@ -18,6 +18,8 @@ enum { SURVIVOR = 1, DEAD = 2, RIVAL = 3, ACTORS = 4 };
  * the survivor uses to see whether everything still works. */
 enum { OF_DEAD = 20, OF_RIVAL = 30, OF_SURVIVOR = 50, MOST_ELEMENTS = 64 };
 enum { MOST_CAPACITY = 8, RING_BYTES = 2048 };
+/* How many elements the one that dies may have ended. */
+enum { MOST_WORK = 2 };
 
 /* One chunk of sixteen blocks: repair then walks few words. */
 #define BLOCK_BYTES (PP_CHUNK_BYTES / 16)
@@ -44,6 +46,9 @@ typedef struct {
     bool spilling; /* what it holds is in blocks, and so is what is put */
     bool hole; /* the first position is one whose producer died */
     bool stale_hints; /* who claimed last died before it moved the hints */
+    bool several; /* its slots hold several elements: those that it is filled with share one */
+    bool sole; /* it has one consumer, whose lease takes all that is in a slot */
+    uint32_t begun; /* so many of them have been taken by the survivor */
 } queue_state;
 
 static pp_segment world_memory, arena_memory;
@@ -102,9 +107,16 @@ static inline bool memory_has_changed(void) {
 
 /* ---- what the actors do ---- */
 
+enum { INLINE_BYTES = 8 };
+
+static inline pp_head inline_head(uint64_t element) {
+    return (pp_head){.kind = PP_INLINE, .depth = 1, .nbytes = INLINE_BYTES, .index0 = element};
+}
+
 static inline void fill_inline(pp_slot *slot, uint64_t element) {
-    slot->head = (pp_head){.kind = PP_INLINE, .depth = 1, .nbytes = 8, .index0 = element};
-    slot->body.block.nbytes = ~element;
+    uint64_t payload = ~element;
+    slot->head = inline_head(element);
+    memcpy(slot->body.bytes, &payload, INLINE_BYTES);
 }
 
 static inline int write_block(actor *who, uint64_t element, pp_descriptor *block) {
@@ -116,10 +128,22 @@ static inline int write_block(actor *who, uint64_t element, pp_descriptor *block
     return PP_OK;
 }
 
+/* Add an element to the slot of the one before, if it can be. */
+static inline bool add(pp_port *port, uint64_t element, pp_lease *lease) {
+    uint64_t payload = ~element;
+    pp_head head = inline_head(element);
+    pp_slot *slot;
+    if (!pp_tip_admits(&port->tip, &head, PP_INLINE, INLINE_BYTES) || !pp_push_reopen(port, &slot)) return false;
+    memcpy(pp_tip_add(&port->tip, slot->body.bytes, INLINE_BYTES), &payload, INLINE_BYTES);
+    pp_push_publish(port, slot, lease, 0);
+    return true;
+}
+
 /* Put an element as the ports of the package do: block, claim, slot, publish the one and then the other. */
 static inline int put(actor *who, pp_port *port, uint64_t element, bool spilling, pp_lease *lease) {
     pp_descriptor block = {0, 0};
     pp_slot *slot;
+    if (!spilling && add(port, element, lease)) return PP_OK;
     int status = spilling ? write_block(who, element, &block) : PP_OK;
     if (status != PP_OK) return status;
     status = pp_push_claim(port, &slot);
@@ -134,15 +158,23 @@ static inline int put(actor *who, pp_port *port, uint64_t element, bool spilling
     } else {
         fill_inline(slot, element);
     }
+    pp_tip_begin(&port->tip, &slot->head, INLINE_BYTES);
     pp_push_publish(port, slot, lease, 0);
     return PP_OK;
 }
 
-/* The number of the element in a slot; MOST_ELEMENTS when it is torn. */
-static inline uint64_t read_slot(const actor *who, const pp_slot *slot) {
-    uint64_t element = slot->head.index0;
+/* The number of one of the elements in a slot; MOST_ELEMENTS when it is torn. */
+static inline uint64_t read_slot(const actor *who, const pp_slot *slot, uint32_t part) {
+    uint64_t element = slot->head.index0 + part;
     if (element >= MOST_ELEMENTS) return MOST_ELEMENTS;
-    if (slot->head.kind == PP_INLINE) return slot->body.block.nbytes == ~element ? element : MOST_ELEMENTS;
+    if (slot->head.kind == PP_INLINE) {
+        uint32_t nbytes;
+        uint64_t payload;
+        const unsigned char *at = pp_part(&slot->head, slot->body.bytes, part, &nbytes);
+        if (at == NULL || nbytes != INLINE_BYTES) return MOST_ELEMENTS;
+        memcpy(&payload, at, INLINE_BYTES);
+        return payload == ~element ? element : MOST_ELEMENTS;
+    }
     const uint64_t *words = pp_arena_bytes(&who->arena, slot->body.block);
     if (slot->head.kind != PP_BLOCK || words == NULL) return MOST_ELEMENTS;
     return words[0] == element && words[1] == ~element ? element : MOST_ELEMENTS;
@@ -153,7 +185,7 @@ static inline int take(actor *who, pp_port *port, uint64_t *element) {
     pp_slot *slot;
     int status = pp_pop_claim(port, &slot);
     if (status != PP_OK) return status;
-    *element = read_slot(who, slot);
+    *element = read_slot(who, slot, port->part);
     bool spilled = slot->head.kind == PP_BLOCK;
     pp_descriptor block = slot->body.block;
     pp_pop_free(port, slot);
@@ -192,6 +224,10 @@ static inline void fill_ring(pp_port *port, const queue_state *state, uint64_t f
     }
     for (uint32_t i = 0; i < state->filled; i++)
         CHECK_EQUAL(put(who, port, first + i, state->spilling, NULL), PP_OK);
+    for (uint32_t i = 0; i < state->begun; i++) {
+        CHECK(take(who, port, &element) == PP_OK && element == first + i);
+        taken_aside[element]++;
+    }
     if (state->stale_hints) {
         CHECK(state->laps > 0);
         pp_store_rel(&port->ring->tail, pp_load_acq(&port->ring->tail) - 1);
@@ -223,6 +259,8 @@ static inline void make_world(const queue_state *in, const queue_state *out) {
     clear_arena();
     pp_ring_create((pp_ring *)WORLD->in, in->capacity, ACTORS - 1, true);
     pp_ring_create((pp_ring *)WORLD->out, out->capacity, ACTORS - 1, true);
+    if (in->several) pp_ring_allow_several((pp_ring *)WORLD->in, in->sole);
+    if (out->several) pp_ring_allow_several((pp_ring *)WORLD->out, out->sole);
     open_actors();
     memset(taken_aside, 0, sizeof taken_aside);
     fill_ring(&actors[SURVIVOR].in, in, 0);
@@ -271,12 +309,14 @@ static inline void drain(pp_port *port, unsigned *seen, tally *t) {
 static inline void turn(pp_port *port, bool spilling, tally *t) {
     actor *who = &actors[SURVIVOR];
     uint64_t element;
+    /* Those whose numbers do not follow one another do not share a slot. */
+    const uint32_t apart = port->several ? 2 : 1;
     for (unsigned lap = 0; lap < 2; lap++) {
         for (uint32_t i = 0; i < port->capacity; i++)
-            if (put(who, port, OF_SURVIVOR + i, spilling, NULL) != PP_OK) return stuck(t, "no room");
+            if (put(who, port, OF_SURVIVOR + i * apart, spilling, NULL) != PP_OK) return stuck(t, "no room");
         if (put(who, port, OF_SURVIVOR, false, NULL) != PP_FULL) return stuck(t, "more room than it has");
         for (uint32_t i = 0; i < port->capacity; i++)
-            if (take(who, port, &element) != PP_OK || element != OF_SURVIVOR + i)
+            if (take(who, port, &element) != PP_OK || element != OF_SURVIVOR + i * apart)
                 return stuck(t, "what was put does not come");
         if (take(who, port, &element) != PP_EMPTY) return stuck(t, "more came than was put");
     }
@@ -301,17 +341,35 @@ static inline void expect(expectation *e, uint64_t first, uint64_t count, unsign
     }
 }
 
+/* What came with the element in hand will be taken by the replacement, one by one. */
+static inline void account_for_rest(pp_lease *lease, unsigned *seen, tally *t) {
+    pp_port *port = &actors[SURVIVOR].in;
+    for (;;) {
+        uint64_t rest = pp_load_acq(&lease->rest);
+        if ((rest >> PP_PART_BITS & PP_PARTS) >= (rest & PP_PARTS)) return;
+        if (pp_pop_lease(port, lease) != PP_OK) return stuck(t, "the rest of a slot does not come");
+        uint64_t element = read_slot(&actors[SURVIVOR], &lease->element, 0);
+        if (element == MOST_ELEMENTS) {
+            t->lost++;
+            complain("lost: the rest of a slot is torn");
+        } else {
+            seen[element]++;
+        }
+        answer(&actors[SURVIVOR], lease);
+    }
+}
+
 /* What the lease says is so, for the replacement acts on it. */
 static inline void account_for_lease(pp_lease *lease, uint64_t emitted, unsigned *seen, tally *t) {
     actor *who = &actors[SURVIVOR];
     bool undecided = pp_lease_undecided(lease);
     uint64_t ended = 0;
     for (int i = 0; i < PP_OUTCOMES; i++) ended += pp_load_acq(&lease->outcomes[i]);
-    if (pp_load_acq(&lease->taken) != ended + undecided || ended > 1 ||
+    if (pp_load_acq(&lease->taken) != ended + undecided || ended > MOST_WORK ||
         pp_load_acq(&lease->sent) != pp_load_acq(&lease->outcomes[PP_EMITTED]))
         stuck(t, "the counters are wrong");
     if (pp_load_acq(&lease->in) == 0) return;
-    uint64_t element = read_slot(who, &lease->element);
+    uint64_t element = read_slot(who, &lease->element, 0);
     if (element == MOST_ELEMENTS) {
         t->lost++;
         complain("lost: the lease holds a torn element");
@@ -335,6 +393,7 @@ static inline void account(const expectation *expected, bool spilling, tally *t)
     if ((emitted & PP_OUT_MASK) != 0) stuck(t, "the lease was not settled");
     emitted >>= PP_OUT_SHIFT;
     account_for_lease(lease, emitted, seen, t);
+    account_for_rest(lease, seen, t);
     drain(&who->in, seen, t);
     unsigned may_vanish = expected->may_vanish;
     for (uint64_t i = 0; i < MOST_ELEMENTS; i++) {

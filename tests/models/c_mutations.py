@@ -45,12 +45,24 @@ MUTATIONS = [
         "a slot is freed before the lease has its element",
         "ring.c",
         """\
-    pp_store_rel(&lease->in, port->position + 1);
+    hold(lease, port->position, part);
     /* Crash here: in both places: mend only frees the slot. */
-    pp_pop_free(port, slot);""",
+    if (whole) {
+        keep_rest(lease, port->position, part + 1, count);
+        port->busy++;
+        free_slot(port, slot);
+    } else {
+        pp_pop_free(port, slot);
+    }""",
         """\
-    pp_pop_free(port, slot);
-    pp_store_rel(&lease->in, port->position + 1);""",
+    if (whole) {
+        keep_rest(lease, port->position, part + 1, count);
+        port->busy++;
+        free_slot(port, slot);
+    } else {
+        pp_pop_free(port, slot);
+    }
+    hold(lease, port->position, part);""",
         "lease",
         short=True,
     ),
@@ -59,10 +71,9 @@ MUTATIONS = [
         "ring.c",
         """\
     pp_store_rel(&lease->out, 0);
-    /* Crash before this store: the slot is READING by us and the lease is empty: mend moves it over. */
-    pp_store_rel(&lease->in, port->position + 1);""",
+    pp_store_rel(&lease->in, place_of(position, part) + 1);""",
         """\
-    pp_store_rel(&lease->in, port->position + 1);
+    pp_store_rel(&lease->in, place_of(position, part) + 1);
     pp_store_rel(&lease->out, 0);""",
         "lease",
     ),
@@ -76,9 +87,75 @@ MUTATIONS = [
     Mutation(
         "a claim for reading does not name its owner",
         "ring.c",
-        "word_of(lap, port->owner, PP_READING)",
-        "word_of(lap, 0, PP_READING)",
+        "turned(word, port->owner, PP_READING)",
+        "turned(word, 0, PP_READING)",
         "lease",
+    ),
+    Mutation(
+        "a claim for adding does not name its owner",
+        "ring.c",
+        "turned(word, port->owner, PP_ADDING)",
+        "turned(word, 0, PP_ADDING)",
+        "lease",
+    ),
+    Mutation(
+        "a slot is left with its other elements in it",
+        "ring.c",
+        "if (is_last(claimed) || port->sole) help(&port->ring->head, position);",
+        "help(&port->ring->head, position);",
+        "ring",
+        short=True,
+    ),
+    Mutation(
+        "what was to be added is mended away with what was there",
+        "ring.c",
+        "case PP_ADDING: mending = turned(word, 0, PP_READY); break;",
+        "case PP_ADDING: mending = turned(word, 0, PP_SKIP); break;",
+        "lease",
+        short=True,
+    ),
+    Mutation(
+        "mending frees a slot with its other elements",
+        "ring.c",
+        "mending = is_last(word) || ring->sole",
+        "mending = true",
+        "lease",
+    ),
+    Mutation(
+        "mending forgets the rest of a slot",
+        "ring.c",
+        "    if (whole) keep_rest(lease, position, part + 1, count);\n}",
+        "}",
+        "lease",
+    ),
+    Mutation(
+        "the rest of a slot begins with what is in hand",
+        "ring.c",
+        "pp_store_rel(&lease->rest, rest + (1u << PP_PART_BITS));",
+        ";",
+        "lease",
+        short=True,
+    ),
+    Mutation(
+        "the rest begins behind an element before it is in hand",
+        "ring.c",
+        """\
+        hold(lease, position, part);
+        /* Crash here: in both places: mend lets the rest begin behind it. */
+        keep_rest(lease, position, part + 1, count);""",
+        """\
+        keep_rest(lease, position, part + 1, count);
+        hold(lease, position, part);""",
+        "lease",
+    ),
+    Mutation(
+        "nobody is told that the rest of a slot is there",
+        "ring.c",
+        """\
+        /* Whoever looked meanwhile found nothing here. */
+        pp_spot_notify(&port->ring->not_empty, port->bell);""",
+        "",
+        "ring",
     ),
     Mutation(
         "a waker looks for waiters before it publishes",
@@ -87,26 +164,28 @@ MUTATIONS = [
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
     }
     port->busy++;
+    if (port->several) port->written = (pp_recent){slot, port->position, ready};
     pp_spot_notify(&port->ring->not_empty, port->bell);""",
         """\
         pp_spot_notify(&port->ring->not_empty, port->bell);
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
     }
-    port->busy++;""",
+    port->busy++;
+    if (port->several) port->written = (pp_recent){slot, port->position, ready};""",
         "ring",
         short=True,
     ),
     Mutation(
         "a claim that was cancelled is set back",
         "ring.c",
-        "atomic_store_explicit(&slots[i].word, word_of(lap, 0, PP_SKIP), memory_order_seq_cst);",
-        "atomic_store_explicit(&slots[i].word, word_of(lap, 0, PP_FREE), memory_order_seq_cst);",
+        "mending = turned(word, 0, PP_SKIP); break;\n            case PP_ADDING",
+        "mending = turned(word, 0, PP_FREE); break;\n            case PP_ADDING",
         "lease",
     ),
     Mutation(
         "mending does not look into the lease",
         "ring.c",
-        "if (lease != NULL && pp_load_acq(&lease->in) != at + 1) {",
+        "if (pp_load_acq(&lease->in) != place_of(position, part) + 1) {",
         "if (false) {",
         "lease",
     ),
@@ -114,13 +193,14 @@ MUTATIONS = [
         "mending frees a slot before the lease has its element",
         "ring.c",
         """\
-                pp_store_rel(&lease->in, at + 1);
-            }
-            atomic_store_explicit(&slots[i].word, word_of(lap + 1, 0, PP_FREE), memory_order_seq_cst);""",
+                if (lease != NULL)
+                    move_into_lease(ring, &slots[i], (near + (uint64_t)lead_of(word, near)) * ring->capacity + i, word,
+                                    lease);""",
         """\
-            }
-            atomic_store_explicit(&slots[i].word, word_of(lap + 1, 0, PP_FREE), memory_order_seq_cst);
-            if (lease != NULL) pp_store_rel(&lease->in, at + 1);""",
+                atomic_store_explicit(&slots[i].word, freed(word), memory_order_seq_cst);
+                if (lease != NULL)
+                    move_into_lease(ring, &slots[i], (near + (uint64_t)lead_of(word, near)) * ring->capacity + i, word,
+                                    lease);""",
         "lease",
     ),
     Mutation(
@@ -150,8 +230,8 @@ MUTATIONS = [
     Mutation(
         "no notification of consumers",
         "ring.c",
-        "    port->busy++;\n    pp_spot_notify(&port->ring->not_empty, port->bell);",
-        "    port->busy++;",
+        "port->position, ready};\n    pp_spot_notify(&port->ring->not_empty, port->bell);",
+        "port->position, ready};",
         "ring",
     ),
     Mutation(
@@ -208,8 +288,8 @@ MUTATIONS = [
     Mutation(
         "a slot that is freed stays in its lap",
         "ring.c",
-        "word_of(port->lap + 1, 0, PP_FREE)",
-        "word_of(port->lap, 0, PP_FREE)",
+        "atomic_store_explicit(&slot->word, freed(port->word), memory_order_seq_cst);",
+        "atomic_store_explicit(&slot->word, turned(port->word, 0, PP_FREE), memory_order_seq_cst);",
         "ring",
     ),
     Mutation(

@@ -26,6 +26,48 @@ ADAPTED: list[Change] = [
     ("layout.h", "    } body;", "    };\n    handed<content> body;"),
     # As many as a check uses: C++ does not destroy an array without a length.
     ("ring.h", "    pp_a32 open[];", "    pp_a32 open[4];"),
+    # Heads and bodies are wrapped: where a part lies in a body is checked by src_c/tests.
+    (
+        "parts.h",
+        """\
+    uint32_t nbytes;
+    const unsigned char *payload = pp_part(&from->head, from->body.bytes, part, &nbytes);
+    if (payload == NULL) return false;
+    to->head.nbytes = (uint16_t)nbytes;
+    to->head.index0 += part;
+    memcpy(to->body.bytes, payload, nbytes);
+""",
+        """\
+    pp_head head = from->head.get();
+    head.index0 += part;
+    to->head.set(head);
+    to->body = from->body;
+""",
+    ),
+    # What a sole consumer keeps in its port is its own memory; ports here are copied, atomic words are not.
+    ("ring.h", "    pp_slot batch;\n", ""),
+    (
+        "ring.c",
+        """\
+        if (rc != PP_OK || !port->sole || is_last(port->word)) return rc;
+        /* The rest goes with it: there is nobody else to take it. */
+        port->batch.head = slot->head;
+        port->batch.body = slot->body;
+        port->batch_next = port->part;
+        port->batch_count = count_of(port->word);
+        free_slot(port, slot);
+    }
+    port->part = port->batch_next;
+    *out = &port->batch;
+    return PP_OK;
+""",
+        """\
+        return rc;
+    }
+    return PP_OK;
+""",
+    ),
+    ("ring.c", "    if (slot == &port->batch) {\n        port->batch_next++;\n    } else if", "    if"),
     # Schedules, not time: one look before the wait shows as much as 64.
     ("ring.c", "#define SPINS 64", "#define SPINS 1"),
     # Two classes and four words to a chunk: Relacy keeps the history of every word.

@@ -33,10 +33,9 @@ EQUIVALENT = [
         "The swap has nothing to release: the producer has written nothing yet.",
     ),
     Equivalent(
-        r"ring\.c: claim_next: pp_(load_seq|cas64)\(&slot->word",
+        r"ring\.c: take: pp_cas64\(&slot->word|ring\.c: look: pp_load_seq\(&slot->word\) -> relaxed",
         "The look and the swap both acquire, and either would do (CLAIM_FOR_READING weakens both).  "
-        "The swap has nothing to release.  The look that must be seq_cst is that of can_pop, behind "
-        "the registration.",
+        "The swap has nothing to release.",
     ),
     Equivalent(
         r"lease->",
@@ -54,6 +53,11 @@ EQUIVALENT = [
         "pp_spot_wake_all follows.  Its exchange of `waiters` is a read-modify-write: a waiter that "
         "registers behind it reads from it, and so sees the store; one that registered before is "
         "woken.  (CLOSING: the flags and the looks together.)",
+    ),
+    Equivalent(
+        r"ring\.c: pp_push_reopen: pp_cas64\(&written->slot->word",
+        "The swap compares with the word that this thread stored itself, and nobody has changed it: there is "
+        "nothing to acquire, and nothing written yet to release.",
     ),
     Equivalent(
         r"ring\.c: pp_push_cancel: ",
@@ -160,8 +164,8 @@ TOGETHER = [
         "CLAIM_FOR_READING",
         ("ring",),
         (
-            (r"claim_next: pp_load_seq\(&slot->word\)", "relaxed"),
-            (r"claim_next: pp_cas64\(&slot->word", "relaxed"),
+            (r"look: pp_load_seq\(&slot->word\)", "relaxed"),
+            (r"take: pp_cas64\(&slot->word", "relaxed"),
         ),
     ),
     Group(
@@ -170,7 +174,7 @@ TOGETHER = [
         (
             (r"close_producer: atomic_store", "relaxed"),
             (r"all_closed: pp_load_seq", "relaxed"),
-            (r"claim_next: pp_load_seq\(&slot->word\)", "acquire"),
+            (r"look: pp_load_seq\(&slot->word\)", "acquire"),
         ),
     ),
 ]

@@ -63,9 +63,10 @@ struct ring_memory {
     pp_ring *ring() { return (pp_ring *)bytes; }
     pp_slot *slots() { return (pp_slot *)(bytes + ring()->slots_offset); }
 
-    void create(uint32_t capacity, uint32_t producers) {
+    void create(uint32_t capacity, uint32_t producers, bool several = false, bool sole = false) {
         new (bytes) pp_ring();
         pp_ring_create(ring(), capacity, producers, true);
+        if (several) pp_ring_allow_several(ring(), sole);
         for (unsigned i = 0; i < capacity; i++) {
             new (&slots()[i]) pp_slot();
             pp_store_rlx(&slots()[i].word, 0);
@@ -87,14 +88,29 @@ struct ring_memory {
 
 static const uint64_t FOREVER_NS = ~(uint64_t)0;
 
+/* Elements of one producer follow one another: they may share a slot. */
 static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
     pp_slot *slot;
+    if (element != 0 && port->tip.index0 == element && pp_push_reopen(port, &slot)) {
+        slot->body.set(slot->body.get()); /* whoever reads meanwhile would race with this */
+        pp_push_publish(port, slot, lease, 0);
+        port->tip.index0++;
+        return PP_OK;
+    }
     int status = pp_push_claim(port, &slot);
     if (status != PP_OK) return status;
-    pp_head head = {8, PP_INLINE, 1, 0, element};
+    pp_head head = {8, 0, PP_INLINE, 1, 0, element};
     slot->head.set(head);
+    slot->body.set(pp_slot::content());
     pp_push_publish(port, slot, lease, 0);
+    port->tip.index0 = element + 1;
     return PP_OK;
+}
+
+/* The number of the element that was claimed. */
+static inline uint64_t element_of(const pp_port *port, const pp_slot *slot) {
+    (void)slot->body.get();
+    return slot->head.get().index0 + port->part;
 }
 
 static inline void create_lease(pp_lease *lease) {
@@ -103,6 +119,8 @@ static inline void create_lease(pp_lease *lease) {
     pp_store_rlx(&lease->out, 0);
     pp_store_rlx(&lease->out_ring, 0);
     pp_store_rlx(&lease->element.word, 0);
+    pp_store_rlx(&lease->pack.word, 0);
+    pp_store_rlx(&lease->rest, 0);
 }
 
 }  // namespace weak

@@ -7,6 +7,7 @@
 enum { THREADS = 4, WORKERS_MOST = 2, ELEMENTS_MOST = 4 };
 
 static unsigned workers, in_capacity, out_capacity, elements, deaths;
+static bool several; /* slots hold several elements; one worker takes all that is in one */
 
 struct replaced : rl::test_suite<replaced, THREADS> {
     weak::ring_memory in, out;
@@ -17,8 +18,8 @@ struct replaced : rl::test_suite<replaced, THREADS> {
 
     void before() {
         weak::nobody_dies();
-        in.create(in_capacity, 1);
-        out.create(out_capacity, workers);
+        in.create(in_capacity, 1, several, workers == 1);
+        out.create(out_capacity, workers, several);
         for (unsigned i = 0; i < workers; i++) weak::create_lease(lease(i));
         for (unsigned &count : seen) count = 0;
     }
@@ -88,7 +89,7 @@ struct replaced : rl::test_suite<replaced, THREADS> {
                 continue;
             }
             RL_ASSERT(status == PP_OK);
-            uint64_t element = slot->head.get().index0;
+            uint64_t element = weak::element_of(&port, slot);
             RL_ASSERT(element < elements && seen[element]++ == 0);
             pp_pop_free(&port, slot);
         }
@@ -126,5 +127,7 @@ int main(int argc, char **argv) {
     return check("one worker, one slot each", 1, 1, 1, 3, 2, schedules) ||
            check("one worker, two slots into one", 1, 2, 1, 3, 2, schedules) ||
            check("two workers, one slot each", 2, 1, 1, 3, 1, schedules) ||
-           check("two workers, two slots each", 2, 2, 2, 4, 2, schedules);
+           check("two workers, two slots each", 2, 2, 2, 4, 2, schedules) ||
+           (several = true, check("one worker, several in a slot", 1, 1, 1, 4, 2, schedules)) ||
+           check("two workers, several in a slot", 2, 1, 1, 4, 2, schedules);
 }

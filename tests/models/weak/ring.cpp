@@ -7,6 +7,7 @@
 
 /* Relacy makes a suite itself, so its numbers are here. */
 static unsigned producers, consumers, capacity, each;
+static bool several; /* slots hold several elements */
 static bool loops; /* consumers are event loops: they wait for a bell */
 
 enum { THREADS = 4, ELEMENTS_MOST = 8 };
@@ -19,7 +20,7 @@ struct stream : rl::test_suite<stream, THREADS> {
 
     void before() {
         weak::nobody_dies();
-        memory.create(capacity, producers);
+        memory.create(capacity, producers, several);
         for (unsigned &count : seen) count = 0;
         held = 0;
         pp_store_rlx(&bell, 0);
@@ -56,7 +57,7 @@ struct stream : rl::test_suite<stream, THREADS> {
                 continue;
             }
             RL_ASSERT(++held <= capacity);
-            uint64_t element = slot->head.get().index0;
+            uint64_t element = weak::element_of(&port, slot);
             RL_ASSERT(element < producers * each && seen[element]++ == 0);
             held--;
             pp_pop_free(&port, slot);
@@ -128,6 +129,14 @@ static int check(const char *name, unsigned p, unsigned c, unsigned slots, unsig
     return weak::check<stream>(name, schedules);
 }
 
+static int check_several(const char *name, unsigned p, unsigned c, unsigned slots, unsigned n,
+                         unsigned long schedules) {
+    several = true;
+    int failed = check(name, p, c, slots, n, schedules);
+    several = false;
+    return failed;
+}
+
 int main(int argc, char **argv) {
     unsigned long schedules = weak::arguments(argc, argv);
     return check("one to one, one slot", 1, 1, 1, 3, schedules) ||
@@ -135,6 +144,9 @@ int main(int argc, char **argv) {
            check("two to one, one slot", 2, 1, 1, 2, schedules) ||
            check("one to two, two slots", 1, 2, 2, 4, schedules) ||
            check("two to two, two slots", 2, 2, 2, 2, schedules) ||
+           check_several("one to one, several in a slot", 1, 1, 2, 4, schedules) ||
+           check_several("one to two, several in a slot", 1, 2, 2, 4, schedules) ||
+           check_several("two to two, several in a slot", 2, 2, 1, 3, schedules) ||
            (loops = true, check("two to an event loop, one slot", 2, 1, 1, 2, schedules)) ||
            weak::check<aborted>("an abort", schedules);
 }

@@ -1,0 +1,5 @@
+from pypeln._core.queue cimport InPort
+
+
+cdef class Bypass:
+    cdef InPort port

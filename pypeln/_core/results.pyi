@@ -1,0 +1,20 @@
+from collections.abc import Generator
+from typing import Any
+
+from typing_extensions import Self
+
+from pypeln._core.queue import InPort
+
+class Bypass:
+    def __init__(self) -> None: ...
+    def open(self, port: InPort) -> None: ...
+    def shut(self) -> None: ...
+
+class Results:
+    """An iterator over the results of a run."""
+
+    def __init__(self, generator: Generator[Any, None, None], bypass: Bypass) -> None: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def close(self) -> None:
+        """End the run; when this returns, everything that it started is gone."""

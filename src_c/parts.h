@@ -1,0 +1,97 @@
+/* parts.h - where the elements of a slot lie that holds several.
+ *
+ * The first is as in any slot: the head is its head, and the body begins with its payload.  Those behind it
+ * have no head of their own: they are of the same kind and lane, their index is the next one, and they have
+ * no further dimensions and no references.  An inline payload has its length before it, in one byte; a
+ * reference of an in-process queue is a pointer and needs none.
+ *
+ *     body, inline:   payload 0 | length 1, payload 1 | length 2, payload 2 | ...
+ *     body, objects:  value 0 | value 1 | ... (value 0 | index, where there are further dimensions)
+ *
+ * What is published is never changed: whoever adds writes behind it.  Which of them are published and which
+ * taken says the slot's word (ring.h).  Lengths that would lead out of the body are refused.
+ */
+#ifndef PP_PARTS_H
+#define PP_PARTS_H
+
+#include <string.h>
+
+#include "layout.h"
+
+#define PP_POINTER_BYTES (uint32_t)sizeof(void *)
+
+/* What a producer knows of the slot that it published last. */
+typedef struct pp_tip {
+    uint64_t index0; /* of the next element, if it is to go there */
+    uint32_t used;   /* bytes of the body */
+    uint16_t lane;
+    uint8_t kind;
+    bool open; /* whether others may follow what is there */
+} pp_tip;
+
+/* Whether an element may share a slot with others. */
+static inline bool pp_head_is_plain(const pp_head *head) {
+    return head->depth == 1 && head->refs == 0 && (head->kind == PP_INLINE || head->kind == PP_OBJECT);
+}
+
+/* Whether an element of this kind, with one dimension and no references, and of so many payload bytes can follow
+ * those in the slot of the tip. */
+static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *head, uint8_t kind, uint32_t nbytes) {
+    return tip->open && head->index0 == tip->index0 && head->lane == tip->lane && kind == tip->kind &&
+           tip->used + nbytes + (kind == PP_INLINE) <= PP_BODY_BYTES;
+}
+
+/* An element was written into a fresh slot. */
+static inline void pp_tip_begin(pp_tip *tip, const pp_head *head, uint32_t nbytes) {
+    tip->index0 = head->index0 + 1;
+    tip->used = nbytes;
+    tip->lane = head->lane;
+    tip->kind = head->kind;
+    tip->open = pp_head_is_plain(head);
+}
+
+/* Room for the payload of the element that is added. */
+static inline unsigned char *pp_tip_add(pp_tip *tip, unsigned char *body, uint32_t nbytes) {
+    unsigned char *room = body + tip->used;
+    if (tip->kind == PP_INLINE) *room++ = (unsigned char)nbytes;
+    tip->used = (uint32_t)(room - body) + nbytes;
+    tip->index0++;
+    return room;
+}
+
+/* Where the payload of an element of a slot is; NULL when the slot is damaged. */
+static inline const unsigned char *pp_part(const pp_head *head, const unsigned char *body, uint32_t part,
+                                           uint32_t *nbytes) {
+    uint32_t at = 0, length = head->kind == PP_OBJECT ? PP_POINTER_BYTES : head->nbytes;
+    if (part != 0 && !pp_head_is_plain(head)) return NULL;
+    if (head->kind == PP_OBJECT) {
+        at = part * PP_POINTER_BYTES;
+    } else {
+        for (uint32_t i = 0; i < part; i++) {
+            at += length;
+            if (at >= PP_BODY_BYTES) return NULL;
+            length = body[at++];
+        }
+    }
+    if (part != 0 && at + length > PP_BODY_BYTES) return NULL;
+    *nbytes = length;
+    return body + at;
+}
+
+/* An element of a slot as one that has a slot to itself; false when the slot is damaged. */
+static inline bool pp_part_copy(pp_slot *to, const pp_slot *from, uint32_t part) {
+    to->head = from->head;
+    if (part == 0) {
+        to->body = from->body;
+        return true;
+    }
+    uint32_t nbytes;
+    const unsigned char *payload = pp_part(&from->head, from->body.bytes, part, &nbytes);
+    if (payload == NULL) return false;
+    to->head.nbytes = (uint16_t)nbytes;
+    to->head.index0 += part;
+    memcpy(to->body.bytes, payload, nbytes);
+    return true;
+}
+
+#endif
