@@ -12,9 +12,10 @@ cimport numpy as np
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memcpy
 
+from pypeln._core.c cimport store64
 from pypeln._core.decoder cimport array_calls
 
 import pickle
@@ -271,13 +272,13 @@ cdef PyObject *compact(PyObject *value) except NULL:
     return <PyObject *>array
 
 
-array_calls.type = &PyArray_Type
 array_calls.describe = describe
 array_calls.rebuild = rebuild
 array_calls.extent = extent
 array_calls.writeable = writeable
 array_calls.base = base
 array_calls.compact = compact
+store64(&array_calls.type, <uintptr_t>&PyArray_Type)  # last: from now on others call the rest
 
 
 def description(np.ndarray array not None):
