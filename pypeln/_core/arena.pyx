@@ -213,20 +213,22 @@ cdef class Arena:
 
     def connect(self, int bell):
         """Say what rings for a loop that waits for room here; -1 for none."""
-        self.bell = bell
+        with cython.critical_section(self):
+            self.bell = bell
 
     def detach(self):
         """The run is over: nobody waits for room any more, and no process will map it.
 
         Views that are left keep the blocks they look at, and nothing else: no other memory, no descriptor.
         """
-        self.ring = NULL
-        self.control = None
-        self.bell = -1
-        if self.holds() and self.nheld:
-            self.over = True
-            pp_arena_discard(&self.handle, self.place)
-            self.segment.close_fd()
+        with cython.critical_section(self):  # views may be dropped, and then notify, in any thread
+            self.ring = NULL
+            self.control = None
+            self.bell = -1
+            if self.holds() and self.nheld:
+                self.over = True
+                pp_arena_discard(&self.handle, self.place)
+                self.segment.close_fd()
 
     def settle(self, uint32_t dead, int place, bint undo):
         """Undo what a dead process was lending or leaving, or let it stand. It holds nothing more."""
@@ -312,8 +314,9 @@ cdef class Arena:
 
     cdef int notify(self) except -1:
         """A block is free: who waits for room may look again."""
-        if self.ring != NULL:
-            pp_spot_notify(&self.ring.not_full, self.bell)
+        with cython.critical_section(self):
+            if self.ring != NULL:
+                pp_spot_notify(&self.ring.not_full, self.bell)
         return 0
 
     cdef BlockView view(self, uint64_t offset, uint64_t nbytes, bint read_only):
@@ -339,7 +342,12 @@ cdef class Arena:
         """Memory of a block that this process holds; NULL when there is none to be had at once."""
         cdef pp_descriptor block, whole
         cdef bint held = False
-        if not self.holds() or pp_arena_allocate(&self.handle, nbytes, &block) != PP_OK:
+        cdef int rc
+        if not self.holds():
+            return NULL
+        with cython.critical_section(self):  # threads of this process share the handle
+            rc = pp_arena_allocate(&self.handle, nbytes, &block)
+        if rc != PP_OK:
             return NULL
         try:
             held = pp_block_at(&self.handle, block.offset, nbytes, &whole) == PP_OK and self.hold(whole, False)

@@ -13,10 +13,11 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memcpy
 
 from pypeln._core.arena cimport Arenas, BlockView
+from pypeln._core.c cimport store64
 from pypeln._core.decoder cimport array_calls
 from pypeln._core.pickling cimport extent_of
 
@@ -318,13 +319,13 @@ def array_on(bytes description not None, buffer):
         PyBuffer_Release(&data)
 
 
-array_calls.type = &PyArray_Type
 array_calls.describe = describe
 array_calls.rebuild = rebuild
 array_calls.extent = extent
 array_calls.writeable = writeable
 array_calls.base = base
 array_calls.compact = compact
+store64(&array_calls.type, <uintptr_t>&PyArray_Type)  # last: from now on others call the rest
 
 
 def description(np.ndarray array not None):

@@ -1,9 +1,9 @@
 """One payload -> one Python value."""
 from cpython.object cimport PyObject, PyTypeObject
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint64_t, uintptr_t
 
 from pypeln._core.arena cimport Arena, Arenas
-from pypeln._core.c cimport pp_reference
+from pypeln._core.c cimport load64, pp_a64, pp_reference
 
 
 cdef class Opening:
@@ -24,7 +24,7 @@ cdef object decode_payload(const unsigned char* data, size_t nbytes, Opening ope
 
 # What `arrays` does, for a decoder and an encoder that must not import numpy: that module fills it in.
 cdef struct ArrayCalls:
-    PyTypeObject *type           # numpy.ndarray; NULL as long as `arrays` is not imported
+    pp_a64 type                  # the address of numpy.ndarray; 0 as long as `arrays` is not imported
     Py_ssize_t (*describe)(PyObject *array, unsigned char *room, Py_ssize_t nbytes_room) except? -2
     object (*rebuild)(const unsigned char *description, size_t nbytes, size_t *used, object base, char *data,
                       size_t data_nbytes, bint writeable)
@@ -35,3 +35,7 @@ cdef struct ArrayCalls:
     PyObject *near               # the Arenas of who pickles at this moment, or NULL
 
 cdef ArrayCalls array_calls
+
+cdef inline PyTypeObject *array_type() noexcept:
+    """numpy.ndarray, of which there may be values; NULL as long as `array_calls` is empty."""
+    return <PyTypeObject *><uintptr_t>load64(&array_calls.type)

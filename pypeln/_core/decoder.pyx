@@ -1,5 +1,4 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-# cython: freethreading_compatible=True
 """Decodes payloads (payload.pxd has the layout). Believes nothing that it reads but pickle streams."""
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.buffer cimport PyBUF_READ
@@ -194,7 +193,7 @@ cdef object decode_array(Cursor* cursor):
     cdef size_t nbytes = 0, used = 0
     cdef bint read_only = False
     base = region(cursor, &data, &nbytes, &read_only)
-    if array_calls.type == NULL:
+    if array_type() == NULL:
         # It brings numpy, which processes without arrays do without.
         import_module("pypeln._core.arrays")
     try:

@@ -1,6 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 # cython: auto_pickle=False
-# cython: freethreading_compatible=True
 """Encodes values as payloads (payload.pxd has the layout).
 
 Only the exact built-in types are written natively, because pickling one int costs ten times as much as
@@ -22,10 +21,11 @@ from pypeln._core.c cimport (
     PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_FIGURES, PP_FULL, PP_LENT, PP_OK, pp_arena_note_many,
     pp_block_at, pp_block_lend, pp_block_lent, pp_block_return, pp_bool, pp_descriptor, pp_reference,
 )
-from pypeln._core.decoder cimport array_calls
+from pypeln._core.decoder cimport array_calls, array_type
 from pypeln._core.ownership cimport Reach
 from pypeln._core.payload cimport *
 from pypeln._core.pickling cimport Extent, Pickling
+from pypeln._core.references cimport references_to
 
 from importlib import import_module
 from sys import modules
@@ -61,7 +61,6 @@ cdef extern from "Python.h":
     PyObject* Py_True
     PyObject* Py_False
     PyTypeObject* Py_TYPE(PyObject* value)
-    Py_ssize_t Py_REFCNT(PyObject* value)
     long long PyLong_AsLongLongAndOverflow(PyObject* value, int* overflow) except? -1
     double PyFloat_AS_DOUBLE(PyObject* value)
     Py_ssize_t Bytes_GET_SIZE "PyBytes_GET_SIZE" (PyObject* value)
@@ -204,9 +203,9 @@ cdef class Encoder:
         self._forget()
         self.reached = False
         self.root = <PyObject*>value
-        self.owned = self.known != 0 and Py_REFCNT(<PyObject*>value) == self.known
+        self.owned = self.known != 0 and references_to(<PyObject*>value) == self.known
         found = self._native(<PyObject*>value, 0, True, True)
-        if found != NATIVE and array_calls.type == NULL and "numpy" in modules:
+        if found != NATIVE and array_type() == NULL and "numpy" in modules:
             # There may be arrays from now on.
             import_module("pypeln._core.arrays")
             self._forget()
@@ -281,7 +280,7 @@ cdef class Encoder:
             return NATIVE
         if kind == &PyBytes_Type:
             return self._octets(value, T_BYTES, Bytes_AS_STRING(value), Bytes_GET_SIZE(value), single)
-        if kind == array_calls.type:
+        if kind == array_type():
             return self._array(value, depth, single)
         if depth == MAX_DEPTH:
             return NOT_NATIVE
@@ -309,7 +308,7 @@ cdef class Encoder:
         self._size(T_TUPLE, size)
         for i in range(size):
             item = PyTuple_GET_ITEM(value, i)
-            if self._native(item, depth + 1, Py_REFCNT(item) == 1, once) != NATIVE:
+            if self._native(item, depth + 1, references_to(item) == 1, once) != NATIVE:
                 return NOT_NATIVE
         if not single and self._repeats_too_much(self.nbytes - start):
             return NOT_NATIVE
@@ -326,7 +325,7 @@ cdef class Encoder:
             size = PyList_GET_SIZE(<PyObject*>value)
             self._size(T_LIST, size)
             while i < size and i < PyList_GET_SIZE(<PyObject*>value):
-                single = Py_REFCNT(PyList_GET_ITEM(<PyObject*>value, i)) == 1
+                single = references_to(PyList_GET_ITEM(<PyObject*>value, i)) == 1
                 item = <object>PyList_GET_ITEM(<PyObject*>value, i)
                 if self._native(<PyObject*>item, depth + 1, single, True) != NATIVE:
                     return NOT_NATIVE
@@ -344,8 +343,8 @@ cdef class Encoder:
             self._size(T_DICT, size)
             while PyDict_Next(<PyObject*>value, &position, &key_pointer, &item_pointer):
                 met += 1
-                single_key = Py_REFCNT(key_pointer) == 1
-                single_item = Py_REFCNT(item_pointer) == 1
+                single_key = references_to(key_pointer) == 1
+                single_item = references_to(item_pointer) == 1
                 key = <object>key_pointer
                 item = <object>item_pointer
                 if self._native(<PyObject*>key, depth + 1, single_key, True) != NATIVE:
@@ -486,10 +485,10 @@ cdef class Encoder:
             if self.reached:
                 owned = self.reach.owns(under)
             elif under != top:
-                owned = owned and Py_REFCNT(under) == 1
+                owned = owned and references_to(under) == 1
             if not owned:
                 return False
-            if Py_TYPE(under) == array_calls.type:
+            if Py_TYPE(under) == array_type():
                 under = array_calls.base(under)
             elif Py_TYPE(under) == BLOCK_VIEW:
                 return not (<BlockView>under).is_tensors

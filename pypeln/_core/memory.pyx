@@ -23,6 +23,16 @@ from pypeln._core.c cimport (
 
 import os
 
+cdef extern from "Python.h":
+    ctypedef struct PyInterpreterState:
+        pass
+    PyInterpreterState *PyInterpreterState_Get()
+    PyInterpreterState *PyInterpreterState_Main()
+
+# Cython lets the first interpreter import a module that only one may have, whichever that is.
+if PyInterpreterState_Get() != PyInterpreterState_Main():
+    raise ImportError("this is not the main interpreter")
+
 # What becomes of the element in a dead worker's lease: `Ledger.set_fate`.
 RETRY = PP_FATE_RETRY
 TIMED_OUT = PP_FATE_TIMED_OUT

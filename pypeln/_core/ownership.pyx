@@ -1,5 +1,4 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-# cython: freethreading_compatible=True
 """Which of the objects in an element nobody else has: found as the garbage collector finds garbage, by counting.
 
 An element leaves its process with all that hangs on it. Who else may still write to a buffer in it shows in
@@ -15,7 +14,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
-from pypeln._core.decoder cimport array_calls
+from pypeln._core.decoder cimport array_calls, array_type
 
 from types import CodeType, FrameType, FunctionType, ModuleType
 
@@ -56,7 +55,8 @@ cdef int _visit(PyObject *what, void *reach) noexcept:
 
 
 cdef bint is_array(PyObject *what) noexcept:
-    return array_calls.type != NULL and PyObject_TypeCheck(what, <PyTypeObject *>array_calls.type)
+    cdef PyTypeObject *kind = <PyTypeObject *>array_type()
+    return kind != NULL and PyObject_TypeCheck(what, kind)
 
 
 cdef class Reach:

@@ -1,6 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: auto_pickle=False
-# cython: freethreading_compatible=True
 """Pickling what is not written natively: protocol 5, with large buffers beside the stream.
 
 What pickle itself would copy, or cannot do, has a reducer here: arrays that are not contiguous, memoryviews, and

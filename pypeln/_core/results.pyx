@@ -6,6 +6,7 @@ already is taken straight from the port, and the generator is resumed for all el
 for errors, which go through it to be told as errors of the run.
 """
 
+from cython cimport critical_section
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort
@@ -56,7 +57,8 @@ cdef class Results:
         try:
             if self.since % LOOK_EVERY == 0:
                 PyErr_CheckSignals()
-            value = port.fetch()
+            with critical_section(self.bypass):  # threads that share an iterator, without the GIL
+                value = port.fetch()
         except BaseException as error:
             return self.generator.throw(error)
         if value is EMPTY or value is CLOSED or value is END:

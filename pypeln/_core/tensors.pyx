@@ -17,14 +17,12 @@ from pypeln._core.arena cimport Arena, Arenas, BlockView
 from pypeln._core.c cimport PP_COPIED_TYPE, pp_arena_note
 from pypeln._core.decoder cimport array_calls
 from pypeln._core.pickling cimport Extent, extent_of
+from pypeln._core.references cimport references_to
 
 from importlib import import_module
 from pickle import PickleBuffer
 
 from pypeln._core.arrays import array_on, description
-
-cdef extern from "Python.h":
-    Py_ssize_t Py_REFCNT(PyObject *value)
 
 cdef enum:
     ASIDE_MIN = 2048  # smaller ones go within the pickle
@@ -96,7 +94,7 @@ cdef bint _has_its_storage_alone(object torch, object tensor) except -1:
     expected = 2
     if base is not None:
         # Of what it is a view, only the tensor itself and the variable here may know.
-        if base._use_count() != 2 or Py_REFCNT(<PyObject *>base) != 1 or base._base is not None:
+        if base._use_count() != 2 or references_to(<PyObject *>base) != 1 or base._base is not None:
             return False
         expected = 3
     return tensor._use_count() == 1 and count(storage._cdata) == expected

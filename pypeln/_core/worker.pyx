@@ -6,6 +6,7 @@ One loop for workers that are threads or processes. The rules of emission are th
 f cannot do is said in `pypeln.run.policy`.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
@@ -19,6 +20,7 @@ from pypeln._core.guard cimport Guard
 from pypeln._core.memory cimport Ledger, more
 from pypeln._core.outlets cimport Outlets
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, make_index
+from pypeln._core.references cimport references_to
 
 from types import GeneratorType
 
@@ -43,7 +45,6 @@ cdef object DROPPED = object()
 
 cdef extern from "Python.h":
     object PyObject_CallOneArg(object f, object argument)
-    Py_ssize_t Py_REFCNT(object value)
 
 
 cdef class Worker:
@@ -468,7 +469,7 @@ cdef class Worker:
         iterator = iter(result)
         # The child is in our hand, and in a list that nobody has but we and its iterator.
         cdef int known = 1
-        if (type(result) is list or type(result) is tuple) and Py_REFCNT(result) == 2:
+        if (type(result) is list or type(result) is tuple) and references_to(<PyObject *>result) == 2:
             known = 2
         try:
             for child in iterator:

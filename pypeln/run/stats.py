@@ -141,10 +141,11 @@ class RunStats:
             return self._final[stage_id]
         (stage,) = (each for each in self._stages if each.id == stage_id)
         counts: dict[str, int] = {}
+        read = self._read  # once: the run may end while another thread asks
         if stage_id in self._counters:
             counts = self._counters[stage_id].as_dict()
-        elif self._read is not None:
-            counts = self._read(stage)
+        elif read is not None:
+            counts = read(stage)
         # Not read in one moment: what has ended meanwhile is no longer in hand.
         ended = sum(counts.get(name, 0) for name in COUNTER_OF.values())
         counts["in_hand"] = max(0, counts.get("taken", 0) - ended)

@@ -236,12 +236,13 @@ typedef struct {
 } cell;
 static cell cells[CELLS];
 static pp_segment shared;
+static bool one_owner; /* as the threads of one process have in a queue that processes share */
 
 static void *exchange(void *argument) {
     pp_arena arena;
-    uint16_t owner = (uint16_t)(uintptr_t)argument;
+    uint16_t owner = one_owner ? 2 : (uint16_t)(uintptr_t)argument;
     CHECK_EQUAL(pp_arena_open(&arena, &shared, owner), PP_OK);
-    uint64_t random = owner * 7919u;
+    uint64_t random = (uintptr_t)argument * 7919u;
     for (int step = 0; step < STEPS; step++) {
         cell *at = &cells[next_random(&random) % CELLS];
         uint64_t seen = pp_load_acq(&at->word);
@@ -273,6 +274,7 @@ static void threads_exchange_blocks_and_none_is_lost(void) {
     /* Small: the threads cut, reclaim and fill up the arena all the time. */
     pp_arena arena;
     setup(&shared, &arena, 8 * MIB);
+    memset((void *)cells, 0, sizeof cells);
     pthread_t threads[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++)
         CHECK_EQUAL(pthread_create(&threads[i], NULL, exchange, (void *)(i + 2)), 0);
@@ -287,6 +289,12 @@ static void threads_exchange_blocks_and_none_is_lost(void) {
     pp_segment_close(&shared);
 }
 
+static void threads_of_one_owner_exchange_blocks_and_none_is_lost(void) {
+    one_owner = true;
+    threads_exchange_blocks_and_none_is_lost();
+    one_owner = false;
+}
+
 int main(void) {
     RUN(creation_touches_little_memory);
     RUN(what_is_no_arena_is_refused);
@@ -298,5 +306,6 @@ int main(void) {
     RUN(a_steady_stream_stays_in_few_pages);
     RUN(blocks_of_any_sizes_never_overlap);
     RUN(threads_exchange_blocks_and_none_is_lost);
+    RUN(threads_of_one_owner_exchange_blocks_and_none_is_lost);
     return 0;
 }

@@ -270,10 +270,12 @@ static pp_ring *ring_of_threads;
 static pp_a32 times[MOST];
 static uint32_t elements, sides;
 static bool shares; /* each producer's elements follow one another, and share slots */
+/* What threads of one process have in a queue that processes share: claims are told apart by their slots. */
+static bool one_owner;
 
 static void *produce(void *argument) {
     uint32_t which = (uint32_t)(uintptr_t)argument;
-    pp_port port = port_of(ring_of_threads, which + 1, which);
+    pp_port port = port_of(ring_of_threads, one_owner ? 1 : which + 1, which);
     uint64_t share = elements / sides;
     for (uint64_t i = 0; i < share; i++) {
         uint64_t element = shares ? which * share + i : i * sides + which;
@@ -287,7 +289,7 @@ static void *produce(void *argument) {
 
 static void *consume(void *argument) {
     uint32_t which = (uint32_t)(uintptr_t)argument;
-    pp_port port = port_of(ring_of_threads, which + 100, 0);
+    pp_port port = port_of(ring_of_threads, one_owner ? 1 : which + 100, 0);
     int64_t last[SIDES] = {-1, -1, -1};
     for (;;) {
         uint64_t element;
@@ -358,6 +360,12 @@ static void many_producers_and_consumers_move_everything_once(void) {
     run_threads(4096, MOST, SIDES);
 }
 
+static void ports_of_one_owner_move_everything_once(void) {
+    one_owner = true;
+    many_producers_and_consumers_move_everything_once();
+    one_owner = false;
+}
+
 int main(void) {
     RUN(elements_come_out_in_order_and_capacity_is_exact);
     RUN(what_is_no_ring_is_refused);
@@ -375,5 +383,6 @@ int main(void) {
     RUN(one_producer_and_one_consumer_move_everything_once);
     RUN(many_producers_and_consumers_move_everything_once);
     RUN(slots_that_hold_several_move_everything_once);
+    RUN(ports_of_one_owner_move_everything_once);
     return 0;
 }
