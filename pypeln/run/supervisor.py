@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pypeln._core import memory
 from pypeln._core.memory import STARTING, WAITING, WORKING, fault_point
+from pypeln._core.system import now_ns
 from pypeln.errors import WorkerDied
 from pypeln.run.notes import add_note, note_place
 from pypeln.run.policy import Answer, Outcome
@@ -341,7 +342,7 @@ class Supervisor:
             if limit <= 0 or worker.process is None or worker.late_since_ns:
                 continue
             started = ledger.started_ns(number)
-            if started and time.monotonic_ns() - started > limit * 1e9:
+            if started and now_ns() - started > limit * 1e9:
                 worker.late_since_ns = started
                 fault_point(b"process late")
                 worker.process.kill()

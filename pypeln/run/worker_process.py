@@ -1,8 +1,8 @@
 """What runs inside a worker process, from its first line to its last.
 
 A worker process dies with its parent, whatever f is doing: it holds the reading end of a pipe whose writing
-end only the parent has, and asks the kernel for SIGKILL when that end closes. It ignores Ctrl-C, which is for
-the parent to act on.
+end only the parent has, and is killed when that end closes. It ignores Ctrl-C, which is for the parent to act
+on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger, RunAborted, Segment, Window, fault_point
 from pypeln._core.outlets import Outlets
 from pypeln._core.queue import InPort, OutPort
+from pypeln._core.system import die_with
 from pypeln._core.worker import Worker
 from pypeln.descriptors import received
 from pypeln.element import Element
@@ -149,7 +150,7 @@ def _pickled_stage(stage: PlannedStage) -> bytes:
 def main(job: ProcessJob) -> None:
     """The whole life of a worker process."""
     fault_point(b"process born")
-    die_with_parent(job.alive_fd)
+    die_with(job.alive_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if callable(signal.getsignal(signal.SIGTERM)):
         # A handler that a fork inherits is for the program to clean up after itself, which a worker is not.
@@ -292,20 +293,3 @@ class Desk:
     def index(self) -> tuple[int, ...] | None:
         """element_index of the element in hand."""
         return None if self._worker is None else self._worker.index
-
-
-def die_with_parent(alive_fd: int) -> None:
-    """Have the kernel kill this process when the other end of a pipe closes."""
-    import fcntl
-    import select
-
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(alive_fd, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(alive_fd, fcntl.F_SETSIG, signal.SIGKILL)
-        flags = fcntl.fcntl(alive_fd, fcntl.F_GETFL)
-        fcntl.fcntl(alive_fd, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
-    # It may have closed before we asked.
-    poll = select.poll()
-    poll.register(alive_fd, select.POLLIN)
-    if poll.poll(0):
-        os._exit(1)

@@ -2,8 +2,34 @@
 #ifndef PP_TESTS_RING_ELEMENTS_H
 #define PP_TESTS_RING_ELEMENTS_H
 
+#include <string.h>
+
 #include "check.h"
 #include "ring.h"
+
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
+
+/* Memory as a ring of threads has it. */
+static inline void *aligned_zeros(uint64_t nbytes) {
+    nbytes = (nbytes + PP_FAR - 1) / PP_FAR * PP_FAR;
+#if defined(_WIN32)
+    void *memory = _aligned_malloc((size_t)nbytes, PP_FAR);
+#else
+    void *memory = aligned_alloc(PP_FAR, (size_t)nbytes);
+#endif
+    CHECK(memory != NULL);
+    return memset(memory, 0, (size_t)nbytes);
+}
+
+static inline void free_aligned(void *memory) {
+#if defined(_WIN32)
+    _aligned_free(memory);
+#else
+    free(memory);
+#endif
+}
 
 static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
     pp_slot *slot;

@@ -12,9 +12,7 @@ static uint64_t ring_bytes;
 
 static pp_ring *new_ring(uint32_t capacity, uint32_t producers) {
     ring_bytes = pp_ring_bytes(capacity, producers);
-    pp_ring *ring = aligned_alloc(PP_FAR, (ring_bytes + PP_FAR - 1) / PP_FAR * PP_FAR);
-    CHECK(ring != NULL);
-    memset((void *)ring, 0, ring_bytes);
+    pp_ring *ring = aligned_zeros(ring_bytes);
     pp_ring_create(ring, capacity, producers, false);
     return ring;
 }
@@ -43,7 +41,7 @@ static void elements_come_out_in_order_and_capacity_is_exact(void) {
             }
             CHECK_EQUAL(pp_ring_count(ring), pushed - popped);
         }
-        free(ring);
+        free_aligned(ring);
     }
 }
 
@@ -57,7 +55,7 @@ static void what_is_no_ring_is_refused(void) {
     CHECK_EQUAL(pp_port_open(&port, ring, ring_bytes, PP_OWNER_MAX, 1), PP_OK);
     ring->magic++;
     CHECK_EQUAL(pp_port_open(&port, ring, ring_bytes, 1, 0), PP_CORRUPT);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void it_is_closed_when_all_producers_closed_and_nothing_is_left(void) {
@@ -80,7 +78,7 @@ static void it_is_closed_when_all_producers_closed_and_nothing_is_left(void) {
     CHECK(pop(&out, &element) == PP_OK && element == 12);
     CHECK_EQUAL(pop(&out, &element), PP_CLOSED);
     CHECK_EQUAL(pp_wait_pop(&out, SECOND), PP_OK); /* there is an end to be seen */
-    free(ring);
+    free_aligned(ring);
 }
 
 static void an_aborted_ring_gives_and_takes_nothing(void) {
@@ -93,7 +91,7 @@ static void an_aborted_ring_gives_and_takes_nothing(void) {
     CHECK_EQUAL(push(&in, 3, NULL), PP_ABORTED);
     CHECK_EQUAL(pop(&out, &element), PP_ABORTED);
     CHECK_EQUAL(pp_wait_push(&in, SECOND), PP_ABORTED);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void a_cancelled_claim_is_a_hole_that_consumers_pass(void) {
@@ -110,7 +108,7 @@ static void a_cancelled_claim_is_a_hole_that_consumers_pass(void) {
         CHECK(pop(&out, &element) == PP_OK && element == 2);
         CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
     }
-    free(ring);
+    free_aligned(ring);
 }
 
 static void waiting_ends_with_the_time_given(void) {
@@ -123,7 +121,7 @@ static void waiting_ends_with_the_time_given(void) {
     CHECK_EQUAL(pp_wait_push(&in, 0), PP_TIMEOUT);
     CHECK_EQUAL(pp_wait_push(&in, 1000000), PP_TIMEOUT);
     CHECK_EQUAL(pp_wait_pop(&out, 0), PP_OK);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void a_slot_that_is_being_written_is_neither_there_nor_the_end(void) {
@@ -136,7 +134,7 @@ static void a_slot_that_is_being_written_is_neither_there_nor_the_end(void) {
     CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
     pp_push_cancel(&in, slot);
     CHECK_EQUAL(pop(&out, &element), PP_CLOSED);
-    free(ring);
+    free_aligned(ring);
 }
 
 /* ---- threads ---- */
@@ -191,7 +189,7 @@ static void run_threads(uint32_t capacity, uint32_t count, uint32_t of_each) {
     }
     for (uint32_t i = 0; i < 2 * of_each; i++) CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     for (uint32_t i = 0; i < count; i++) CHECK_EQUAL(pp_load_rlx(&times[i]), 1);
-    free(ring_of_threads);
+    free_aligned(ring_of_threads);
 }
 
 static void one_producer_and_one_consumer_move_everything_once(void) {
