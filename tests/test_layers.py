@@ -16,7 +16,7 @@ PACKAGE = ROOT / "pypeln"
 # before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core",),
-    ("_version", "descriptors", "element", "errors", "exception_pickling", "failure"),
+    ("_version", "descriptors", "element", "errors", "exception_pickling", "failure", "platforms"),
     ("transport",),
     ("run",),
     ("graph",),

@@ -17,7 +17,7 @@ def now_ns() -> int:
 
 
 def process_born(int pid) -> int:
-    """A number that tells a living process from all others that had or will have its pid; 0 for a dead one."""
+    """A number that tells a living process from others that had or will have its pid; 0 for a dead one."""
     return pp_process_born(pid)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -136,6 +137,8 @@ class Supervisor:
 
     def _step(self) -> bool:
         """Wait for news and act on it; False when there is nothing left to watch."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         self._start_due()
         living = [worker for worker in self._workers if worker.process is not None]
         if not (living or self._waiting()) and (self._over or not self._threads):
@@ -350,6 +353,8 @@ class Supervisor:
 
     def _hurry(self) -> None:
         """The run is aborted: see that every process goes."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         now = time.monotonic()
         if not self._deadline:
             self._deadline = now + GRACE_S
@@ -360,6 +365,8 @@ class Supervisor:
 
     def _end_all(self) -> None:
         """Kill and reap every process that is there."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         self._kill_all(signal.SIGKILL)
         for worker in self._workers:
             if worker.process is not None:

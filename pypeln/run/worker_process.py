@@ -25,7 +25,7 @@ from pypeln._core.outlets import Outlets
 from pypeln._core.queue import InPort, OutPort
 from pypeln._core.system import die_with
 from pypeln._core.worker import Worker
-from pypeln.descriptors import received
+from pypeln.descriptors import handed, received
 from pypeln.element import Element
 from pypeln.errors import WorkerDied
 from pypeln.run.batching import Batching, BatchWorker
@@ -99,13 +99,11 @@ class ProcessJob:
         return self.stage.policy.restarts or self.stage.timeout > 0
 
     def __getstate__(self) -> dict[str, Any]:
-        from multiprocessing.reduction import DupFd
-
         state = self.__dict__.copy()
         # Bytes until the worker can report what reading them raises.
         state["stage"] = _pickled_stage(self.stage)
         for name in ("report_fd", "alive_fd", "dump_fd"):
-            state[name] = DupFd(state[name]) if state[name] >= 0 else None
+            state[name] = handed(state[name]) if state[name] >= 0 else None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -149,14 +147,15 @@ def _pickled_stage(stage: PlannedStage) -> bytes:
 
 def main(job: ProcessJob) -> None:
     """The whole life of a worker process."""
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     fault_point(b"process born")
     die_with(job.alive_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if callable(signal.getsignal(signal.SIGTERM)):
         # A handler that a fork inherits is for the program to clean up after itself, which a worker is not.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see process_start.ctrl_c_held_back
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see process_start.ctrl_c_held_back
     if job.dump_fd >= 0:
         from pypeln.run.process_stacks import listen
 

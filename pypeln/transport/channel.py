@@ -23,6 +23,7 @@ from pypeln._core.queue import CLOSED, EMPTY, InPort, OutPort
 from pypeln._core.shared import SharedRing
 from pypeln._core.system import process_born
 from pypeln.errors import EncodeError
+from pypeln.platforms import refuse_on_windows
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, AsyncInPort, AsyncOutPort
 from pypeln.transport.in_process import InProcessQueue
@@ -269,6 +270,7 @@ class ProcessQueue(_Queue[T]):
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
+        refuse_on_windows("a queue between processes")
         layout = Layout()
         self._roster_at = layout.add(Roster.nbytes(MOST_PROCESSES))
         self._closers_at = layout.add(Roster.nbytes(total_sources))
