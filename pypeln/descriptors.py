@@ -1,13 +1,27 @@
-"""Descriptors that reach a process in a pickle, as `multiprocessing.reduction.DupFd`."""
+"""Descriptors that reach a process in a pickle."""
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 
+def handed(fd: int) -> Any:
+    """A descriptor as it goes into the pickle for a child that is being spawned.
+
+    For each child only once: multiprocessing refuses to spawn with one that it has twice.
+    """
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
+    else:
+        from multiprocessing.reduction import DupFd
+
+        return DupFd(fd)
+
+
 def received(handle: Any) -> int:
-    """The descriptor of a DupFd, which no program that this process starts inherits.
+    """What `handed` has sent, which no program that this process starts inherits.
 
     multiprocessing makes it inheritable, so that the child gets it, and leaves it so.
     """

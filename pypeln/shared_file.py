@@ -17,7 +17,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from pypeln.descriptors import received
+from pypeln.descriptors import handed, received
+from pypeln.platforms import refuse_on_windows
 from pypeln.turn import Turn
 
 _HEADER_BYTES = 32  # token (16), then where the values are: offset (8), length (8)
@@ -50,7 +51,10 @@ class SharedFile:
         Raises:
             OSError: There is no room, or no descriptor, for it.
         """
-        if hasattr(os, "memfd_create"):
+        refuse_on_windows("a Namespace")
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
+        if sys.platform == "linux" and hasattr(os, "memfd_create"):
             fd = os.memfd_create("pypeln-namespace", os.MFD_CLOEXEC)
         else:
             import tempfile
@@ -93,6 +97,8 @@ class SharedFile:
 
     def _read(self) -> tuple[dict[str, bytes], int, int]:
         """The values, and where they begin and end."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         import pickle
 
         header = os.pread(self.fd, _HEADER_BYTES, 0)
@@ -146,12 +152,11 @@ class SharedFile:
         if popen is None and os.path.exists("/proc/self/fd"):
             status = os.fstat(self.fd)
             return os.getpid(), self.fd, (status.st_dev, status.st_ino)
-        from multiprocessing.reduction import DupFd
 
         if popen is None:
-            return DupFd(self.fd)
+            return handed(self.fd)
         if self._inherited[0]() is not popen:  # a child cannot inherit the same descriptor twice
-            self._inherited = weakref.ref(popen), DupFd(self.fd)
+            self._inherited = weakref.ref(popen), handed(self.fd)
         return self._inherited[1]
 
     def keep(self, fd: int) -> None:
@@ -202,6 +207,8 @@ if hasattr(os, "register_at_fork"):
 
 def _opened(pid: int, fd: int, identity: tuple[int, int]) -> int:
     """A descriptor of our own for a file of another process."""
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     path = f"/proc/{pid}/fd/{fd}"
     try:
         status = os.stat(path)
@@ -232,6 +239,8 @@ class _RecordLock:
 
 
 def _lock(fd: int, byte: int) -> None:
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     import errno
     import fcntl
 
@@ -248,6 +257,8 @@ def _lock(fd: int, byte: int) -> None:
 
 
 def _try_lock(fd: int, byte: int) -> bool:
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     import errno
     import fcntl
 
@@ -261,12 +272,16 @@ def _try_lock(fd: int, byte: int) -> bool:
 
 
 def _unlock(fd: int, byte: int) -> None:
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     import fcntl
 
     fcntl.lockf(fd, fcntl.LOCK_UN, 1, byte)
 
 
 def _write(fd: int, data: bytes, offset: int) -> None:
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     done = 0
     while done < len(data):
         done += os.pwrite(fd, data[done:], offset + done)

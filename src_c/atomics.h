@@ -13,6 +13,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#if defined(_MSC_VER)
+#include <intrin.h>
+#endif
+
 typedef _Atomic uint64_t pp_a64;
 typedef _Atomic uint32_t pp_a32;
 
@@ -50,7 +54,13 @@ static inline bool pp_cas32(pp_a32 *p, uint32_t *expected, uint32_t wanted) {
 
 /* Tell the processor that this is a spin loop. */
 static inline void pp_relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(_M_ARM64)
+    __yield();
+#else
+    _mm_pause();
+#endif
+#elif defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ __volatile__("yield");

@@ -4,12 +4,18 @@
 #include <errno.h>
 #include <limits.h>
 
-#if defined(_WIN32)
-#include <windows.h>
-#else
+#if !defined(_WIN32)
 #include <time.h>
 #include <unistd.h>
 #endif
+
+void pp_spot_create(pp_spot *spot, bool shared) {
+    pp_store_rlx(&spot->epoch, 0);
+    pp_store_rlx(&spot->waiters, 0);
+    pp_store_rlx(&spot->asleep, 0);
+    spot->shared = shared;
+    spot->name = shared ? pp_os_name() : 0;
+}
 
 int pp_spot_sleep(pp_spot *spot, uint32_t key, uint64_t timeout_ns) {
     return pp_os_wait(&spot->epoch, key, timeout_ns, spot->shared != 0);
@@ -45,13 +51,8 @@ void pp_spot_wake_all(pp_spot *spot, int bell) {
     if (bell >= 0) pp_bell_ring(bell);
 }
 
-#if defined(_WIN32)
-
-void pp_nap(uint64_t ns) { Sleep((DWORD)(ns / 1000000u)); }
-
-void pp_bell_ring(int bell) { (void)bell; }
-
-#else
+/* Windows has its own: park_windows.c. */
+#if !defined(_WIN32)
 
 void pp_nap(uint64_t ns) {
     struct timespec span = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};

@@ -19,7 +19,7 @@
  * waiters of the run are woken (pp_spot_wake_all).
  *
  * An event loop cannot sleep here.  It arms the spot instead (a bit of the same word), looks again,
- * and the waker rings its bell: one byte count written to an eventfd or pipe.
+ * and the waker rings its bell: a byte count written to an eventfd or pipe, or an event object that is set.
  */
 #ifndef PP_PARK_H
 #define PP_PARK_H
@@ -32,8 +32,12 @@ typedef struct pp_spot {
     pp_a32 epoch;
     pp_a32 waiters; /* tokens, and PP_ARMED when an event loop wants its bell rung */
     uint32_t shared; /* 1 when the spot lies in memory that processes share */
-    uint32_t unused;
+    pp_a32 asleep;   /* the system's part, where the kernel does not count sleepers for us */
+    uint64_t name;   /* of a shared spot, where the kernel finds sleepers by name; else 0 */
 } pp_spot;
+
+/* A spot in fresh memory, before anybody else sees it. */
+void pp_spot_create(pp_spot *spot, bool shared);
 
 /* Announce a wait. Look at the condition after this and before pp_spot_sleep. */
 static inline uint32_t pp_spot_register(pp_spot *spot) {
@@ -63,11 +67,14 @@ void pp_spot_wake_all(pp_spot *spot, int bell);
 /* Sleep for about `ns` without being wakeable: cheaper for both sides when data keeps coming. */
 void pp_nap(uint64_t ns);
 
-/* Ring a bell (write to an eventfd or a pipe). */
+/* Ring a bell: write to an eventfd or a pipe; on Windows set the event whose handle it is. */
 void pp_bell_ring(int bell);
 
-/* The system's part, in park_<system>.c: sleep while *word == expected, and wake up to `count`. */
+/* The system's part, in park_<system>.c: sleep while *word == expected, and wake up to `count`. The word is
+ * the epoch of a spot. */
 int pp_os_wait(pp_a32 *word, uint32_t expected, uint64_t timeout_ns, bool shared);
 void pp_os_wake(pp_a32 *word, int count, bool shared);
+/* What a new shared spot is called, where a name is needed; else 0. */
+uint64_t pp_os_name(void);
 
 #endif

@@ -27,4 +27,6 @@ void pp_os_wake(pp_a32 *word, int count, bool shared) {
     syscall(SYS_futex, (uint32_t *)word, shared ? FUTEX_WAKE : FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
     errno = saved;
 }
+
+uint64_t pp_os_name(void) { return 0; }
 #endif

@@ -75,12 +75,6 @@ uint64_t pp_ring_bytes(uint32_t capacity, uint32_t producers) {
     return header + (uint64_t)capacity * sizeof(pp_slot);
 }
 
-static void spot_create(pp_spot *spot, bool shared) {
-    pp_store_rlx(&spot->epoch, 0);
-    pp_store_rlx(&spot->waiters, 0);
-    spot->shared = shared;
-}
-
 void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool shared) {
     ring->capacity = capacity;
     ring->producers = producers;
@@ -92,8 +86,8 @@ void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool s
     pp_store_rlx(&ring->aborted, 0);
     pp_store_rlx(&ring->tail, 0);
     pp_store_rlx(&ring->head, 0);
-    spot_create(&ring->not_empty, shared);
-    spot_create(&ring->not_full, shared);
+    pp_spot_create(&ring->not_empty, shared);
+    pp_spot_create(&ring->not_full, shared);
     for (uint32_t i = 0; i < producers; i++) pp_store_rlx(&ring->open[i], 1);
     ring->magic = MAGIC;
 }

@@ -1,12 +1,13 @@
 /* segment.h - anonymous shared memory: no name, so nothing can be guessed and nothing can leak.
  *
  * Linux: memfd_create, sealed against shrinking and growing (a participant that truncates the file
- * would make the others' next access a bus error).  Other POSIX systems: shm_open under a random name
- * that is unlinked at once.  Windows: an unnamed mapping.  The system-specific half is in
+ * would make the others' next access a bus error).  macOS: shm_open under a random name that is unlinked
+ * at once.  Windows: an unnamed mapping.  The system-specific half is in
  * segment_<system>.c; this interface is all that the rest of the core sees.
  *
  * Pages are not there until they are reserved: pp_segment_reserve makes the system commit them, so
- * that running out of memory is a status and never a SIGBUS in the middle of a copy.
+ * that running out of memory is a status and never a SIGBUS in the middle of a copy.  On Windows a page that
+ * was not reserved cannot be touched at all.  macOS has no such call.
  */
 #ifndef PP_SEGMENT_H
 #define PP_SEGMENT_H
@@ -16,8 +17,8 @@
 typedef struct pp_segment {
     unsigned char *base; /* NULL when closed */
     uint64_t nbytes;     /* of the mapping, a multiple of the page size */
-    int fd;              /* what other processes open it by; -1 where a system has no such thing, or once
-                          * nobody else will */
+    int fd;              /* what other processes open it by, when it is handed to them: a descriptor, on
+                          * Windows the handle of the mapping; -1 once nobody else will */
 } pp_segment;
 
 /* Create and map a zero-filled segment of at least nbytes.  PP_OK, PP_NOMEM or PP_OSERROR. */

@@ -3,6 +3,7 @@
  * A memfd lives as long as a descriptor or a mapping of it does, so the death of every participant
  * frees it, kill -9 of all of them included.  There is no step in which a crash leaves something.
  */
+#if defined(__linux__)
 #define _GNU_SOURCE /* memfd_create, fallocate */
 
 #include "segment.h"
@@ -80,3 +81,4 @@ void pp_segment_close(pp_segment *segment) {
     if (segment->fd >= 0) close(segment->fd);
     *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
 }
+#endif

@@ -1,9 +1,11 @@
 /* segment_windows.c - an unnamed mapping of the paging file, reserved first and committed in parts.
  *
  * `fd` carries the mapping's HANDLE: Windows guarantees that handles have 32 significant bits, so that
- * an int holds one.  The parent duplicates it into a worker.  The system frees the mapping with its last
- * handle and view, whatever ends the processes.
+ * an int holds one.  A child inherits it or the parent duplicates it into the child (DuplicateHandle).  The
+ * system frees the mapping with its last handle and view, whatever ends the processes, and nobody can change
+ * its size.
  */
+#if defined(_WIN32)
 #include "segment.h"
 
 #include <windows.h>
@@ -77,3 +79,4 @@ void pp_segment_close(pp_segment *segment) {
     CloseHandle(handle_of(segment->fd));
     *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
 }
+#endif

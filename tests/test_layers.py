@@ -16,7 +16,17 @@ PACKAGE = ROOT / "pypeln"
 # before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_core",),
-    ("_version", "budget", "by_value", "descriptors", "element", "errors", "exception_pickling", "failure"),
+    (
+        "_version",
+        "budget",
+        "by_value",
+        "descriptors",
+        "element",
+        "errors",
+        "exception_pickling",
+        "failure",
+        "platforms",
+    ),
     ("transport",),
     ("run",),
     ("graph",),

@@ -49,11 +49,15 @@ cdef extern from "fault_point.h" nogil:
 cdef extern from "clock.h" nogil:
     uint64_t pp_now_ns() noexcept
 
+cdef extern from "process.h" nogil:
+    uint64_t pp_process_born(int64_t pid) noexcept
+    int pp_process_follow(int alive) noexcept
+
 cdef extern from "park.h" nogil:
     uint32_t PP_ARMED
     ctypedef struct pp_spot:
         pp_a32 waiters
-        uint32_t shared
+    void pp_spot_create(pp_spot *spot, bint shared) noexcept
     uint32_t pp_spot_register(pp_spot *spot) noexcept
     int pp_spot_sleep(pp_spot *spot, uint32_t key, uint64_t timeout_ns) noexcept
     void pp_spot_arm(pp_spot *spot) noexcept

@@ -18,7 +18,8 @@ from pypeln._core.c cimport (
     PP_WORKING, load32, load64, pp_a64, pp_cas64, pp_lease, pp_lease_apply, pp_lease_decide,
     pp_lease_note, pp_lease_noted, pp_lease_settle, pp_lease_undecided, pp_lease_undoes, pp_now_ns,
     pp_segment_close, pp_segment_create, pp_segment_open, pp_segment_reserve, pp_spot_arm,
-    pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance, pp_window_wait, store32, store64,
+    pp_spot_create, pp_spot_wake_all, pp_window, pp_window_admits, pp_window_advance, pp_window_wait,
+    store32, store64,
 )
 
 import os
@@ -287,7 +288,7 @@ cdef class Window:
             self.window = <pp_window *>(segment.segment.base + offset)
         if span is not None:
             self.window.span = span
-            self.window.spot.shared = segment is not None
+            pp_spot_create(&self.window.spot, segment is not None)
 
     @staticmethod
     def nbytes() -> int:

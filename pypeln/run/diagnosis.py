@@ -171,11 +171,13 @@ class Watcher:
         self._settings = settings
         self._over = False
         self._listen_fd, self._ring_fd = (own_privately(fd) for fd in os.pipe())
-        os.set_blocking(self._listen_fd, False)
-        os.set_blocking(self._ring_fd, False)
         self._handler_before: object = None
         self._thread = threading.Thread(target=self._watch, name="pypeln diagnosis", daemon=True)
         self._switch: GilSwitch | None = None
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
+        os.set_blocking(self._listen_fd, False)
+        os.set_blocking(self._ring_fd, False)
         if settings.stall_s is not None:
             self._switch = GilSwitch(settings.stall_s + GIL_GRACE_S, stderr_fd())
             self._switch.postpone()
@@ -196,11 +198,15 @@ class Watcher:
 
     def abandon(self) -> None:
         """In a forked copy: there is no thread, the descriptors are closed, and the signal calls nobody."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         if self._settings.signum is not None:
             faulthandler.unregister(self._settings.signum)
 
     def _register(self) -> None:
         """Have the signal write into our pipe: in C, also while the main thread is stuck."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         signum = self._settings.signum
         if signum is not None:
             self._handler_before = signal.getsignal(signum)
@@ -208,6 +214,8 @@ class Watcher:
             faulthandler.register(signum, self._ring_fd, all_threads=False, chain=chain)
 
     def _unregister(self) -> None:
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         signum = self._settings.signum
         if signum is None:
             return
@@ -217,6 +225,8 @@ class Watcher:
             signal.signal(signum, handler)  # set during the run, over ours
 
     def _watch(self) -> None:
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         stall_s = self._settings.stall_s
         look_s = None if stall_s is None else min(max(stall_s / 10, CLOSEST_LOOK_S), FARTHEST_LOOK_S)
         poll = select.poll()

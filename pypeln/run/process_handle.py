@@ -8,6 +8,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from pypeln._core.memory import fault_point
+from pypeln.run.death import Death
 from pypeln.run.private_fds import close_private, own_privately
 from pypeln.run.process_start import start_process
 from pypeln.run.reports import ReportReader
@@ -23,7 +24,7 @@ class WorkerProcess:
     def __init__(self, job: ProcessJob) -> None:
         self.job = job
         self.process: BaseProcess | None = None
-        self.pidfd = -1
+        self.death: Death | None = None
         self.alive_fd = -1  # its closing, by us or by our death, is the worker's
         self.reports: ReportReader | None = None
         self.may_report = False
@@ -64,29 +65,26 @@ class WorkerProcess:
         self.process = process
         self.reports = ReportReader(reading)
         self.may_report = True
-        if hasattr(os, "pidfd_open"):
-            try:
-                self.pidfd = own_privately(os.pidfd_open(process.pid))
-            except ProcessLookupError:
-                pass  # it has come and gone; the sentinel tells
-            except BaseException:
-                process.kill()
-                self.bury()
-                raise
+        try:
+            self.death = Death(process)
+        except BaseException:
+            process.kill()
+            self.bury()
+            raise
 
     @property
     def death_fd(self) -> int:
         """Readable when the process has ended."""
-        assert self.process is not None
-        return self.pidfd if self.pidfd >= 0 else self.process.sentinel
+        assert self.death is not None
+        return self.death.fd
 
     def bury(self) -> int | None:
         """Reap the process and free what belongs to it; its exit code."""
         assert self.process is not None and self.reports is not None
         code = self._reap(self.process)
-        if self.pidfd >= 0:
-            close_private(self.pidfd)
-            self.pidfd = -1
+        if self.death is not None:
+            self.death.close()
+            self.death = None
         self.reports.close()
         self.reports = None
         self._release_alive()

@@ -22,7 +22,11 @@ ANSWER_S = 2.0
 SILENCE_S = 0.05
 
 # What no program uses: programs have plans of their own with SIGUSR1 and SIGUSR2.
-ASK = signal.SIGRTMAX - 5 if hasattr(signal, "SIGRTMAX") else signal.SIGUSR2
+ASK: int
+if sys.platform == "linux":
+    ASK = signal.SIGRTMAX - 5
+elif sys.platform != "win32":
+    ASK = signal.SIGUSR2
 
 # What keeps a process from doing anything, as /proc tells it.
 STATES = {
@@ -53,6 +57,8 @@ class Worker(NamedTuple):
 
 def open_dump() -> int:
     """A file without a name that a worker process appends to."""
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     import fcntl
 
     with tempfile.TemporaryFile() as file:
@@ -63,6 +69,8 @@ def open_dump() -> int:
 
 def listen(dump_fd: int) -> None:
     """In a worker process: answer from now on."""
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     from pypeln.run.diagnosis import read_settings
 
     settings = read_settings(os.environ.get("PYPELN_DEBUG", ""))
@@ -79,6 +87,8 @@ def stuck_state(pid: int) -> str | None:
 
 def ask(workers: list[Worker]) -> list[list[list[Frame]] | str]:
     """The stacks of the threads of some processes, outermost frame first; or why there are none."""
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     answers: list[list[list[Frame]] | str] = []
     asked: list[tuple[int, Worker]] = []
     for worker in workers:
@@ -119,6 +129,8 @@ def parse(text: str) -> list[list[Frame]]:
 
 def _why_not(worker: Worker) -> str | None:
     """Ask a process; why that could not be done."""
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     os.ftruncate(worker.dump_fd, 0)
     state = stuck_state(worker.pid)
     if state is not None and state != STATES["D"]:
@@ -133,6 +145,8 @@ def _why_not(worker: Worker) -> str | None:
 
 
 def _listens(worker: Worker) -> bool:
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     caught = _status(worker.pid).get("SigCgt")
     if caught is None:
         return worker.has_worked and not sys.platform.startswith("linux")

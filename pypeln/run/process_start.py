@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
@@ -47,7 +48,9 @@ def ctrl_c_held_back(start_method: str) -> Iterator[None]:
     with a traceback of its own. Here it is delivered at the end. Children of a fork server are out of reach:
     they get the server's mask.
     """
-    if start_method != "fork" and os.name == "posix":
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
+    if start_method != "fork":
         from multiprocessing import forkserver, resource_tracker
 
         # Starting the tracker unblocks SIGINT, and a fork server would hand the mask to all its children,
@@ -55,9 +58,6 @@ def ctrl_c_held_back(start_method: str) -> Iterator[None]:
         resource_tracker.ensure_running()
         if start_method == "forkserver":
             forkserver.ensure_running()
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

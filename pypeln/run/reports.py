@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+import sys
 from typing import NamedTuple
 
 from pypeln.exception_pickling import pack, traceback_text, unpack
@@ -89,6 +90,8 @@ class ReportReader:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._data = bytearray()
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         os.set_blocking(fd, False)
 
     def read(self) -> tuple[list[Report], bool]:

@@ -23,6 +23,7 @@ from pypeln._core.queue import CLOSED, InPort
 from pypeln._core.results import Bypass, Results
 from pypeln.element import Element
 from pypeln.errors import ForkedRunError
+from pypeln.platforms import refuse_on_windows
 from pypeln.run import inline_host
 from pypeln.run.callbacks import learn
 from pypeln.run.interrupts import interrupts_held
@@ -75,6 +76,7 @@ class Run:
         self._closed = False
         self._pid = os.getpid()
         self._context = contextvars.copy_context()
+        _refuse_what_is_missing(plan)
         with interrupts_held():  # or Ctrl-C may come between a descriptor and whoever is to close it
             self.wiring = Wiring(plan, async_sink)
         plan.stats.follow(self._counts, self.wiring.memory)
@@ -83,6 +85,7 @@ class Run:
         if setting := os.environ.get("PYPELN_DEBUG"):
             from pypeln.run.diagnosis import watched_run
 
+            refuse_on_windows("PYPELN_DEBUG")
             self.watched = watched_run(self, setting)
         _live.add(self)
 
@@ -291,6 +294,15 @@ class Run:
                     for each in waiting:
                         each.interrupt()
         return [each.thread.name for each in waiting]
+
+
+def _refuse_what_is_missing(plan: Plan) -> None:
+    """Raises NotImplementedError for stages that this platform cannot run."""
+    for stage in plan.stages:
+        if stage.kind in (WorkerKind.PROCESS, WorkerKind.TASK):
+            refuse_on_windows(f"stage {stage.name!r} of {stage.kind.name.lower()} workers")
+        elif stage.kind is WorkerKind.THREAD and stage.timeout > 0:
+            refuse_on_windows(f"the timeout of stage {stage.name!r}")
 
 
 def iterate(plan: Plan, return_index: bool) -> Results:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from pypeln._core import memory
 from pypeln._core.memory import STARTING, WAITING, WORKING, fault_point
+from pypeln._core.system import now_ns
 from pypeln.errors import WorkerDied
 from pypeln.run.notes import add_note, note_place
 from pypeln.run.policy import Answer, Outcome
@@ -135,6 +137,8 @@ class Supervisor:
 
     def _step(self) -> bool:
         """Wait for news and act on it; False when there is nothing left to watch."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         self._start_due()
         living = [worker for worker in self._workers if worker.process is not None]
         if not (living or self._waiting()) and (self._over or not self._threads):
@@ -341,7 +345,7 @@ class Supervisor:
             if limit <= 0 or worker.process is None or worker.late_since_ns:
                 continue
             started = ledger.started_ns(number)
-            if started and time.monotonic_ns() - started > limit * 1e9:
+            if started and now_ns() - started > limit * 1e9:
                 worker.late_since_ns = started
                 fault_point(b"process late")
                 worker.process.kill()
@@ -349,6 +353,8 @@ class Supervisor:
 
     def _hurry(self) -> None:
         """The run is aborted: see that every process goes."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         now = time.monotonic()
         if not self._deadline:
             self._deadline = now + GRACE_S
@@ -359,6 +365,8 @@ class Supervisor:
 
     def _end_all(self) -> None:
         """Kill and reap every process that is there."""
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         self._kill_all(signal.SIGKILL)
         for worker in self._workers:
             if worker.process is not None:

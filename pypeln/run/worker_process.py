@@ -1,8 +1,8 @@
 """What runs inside a worker process, from its first line to its last.
 
 A worker process dies with its parent, whatever f is doing: it holds the reading end of a pipe whose writing
-end only the parent has, and asks the kernel for SIGKILL when that end closes. It ignores Ctrl-C, which is for
-the parent to act on.
+end only the parent has, and is killed when that end closes. It ignores Ctrl-C, which is for the parent to act
+on.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger, RunAborted, Segment, Window, fault_point
 from pypeln._core.outlets import Outlets
 from pypeln._core.queue import InPort, OutPort
+from pypeln._core.system import die_with
 from pypeln._core.worker import Worker
-from pypeln.descriptors import received
+from pypeln.descriptors import handed, received
 from pypeln.element import Element
 from pypeln.errors import WorkerDied
 from pypeln.run.batching import Batching, BatchWorker
@@ -98,13 +99,11 @@ class ProcessJob:
         return self.stage.policy.restarts or self.stage.timeout > 0
 
     def __getstate__(self) -> dict[str, Any]:
-        from multiprocessing.reduction import DupFd
-
         state = self.__dict__.copy()
         # Bytes until the worker can report what reading them raises.
         state["stage"] = _pickled_stage(self.stage)
         for name in ("report_fd", "alive_fd", "dump_fd"):
-            state[name] = DupFd(state[name]) if state[name] >= 0 else None
+            state[name] = handed(state[name]) if state[name] >= 0 else None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -147,14 +146,15 @@ def _pickled_stage(stage: PlannedStage) -> bytes:
 
 def main(job: ProcessJob) -> None:
     """The whole life of a worker process."""
+    if sys.platform == "win32":
+        raise AssertionError("refused before")
     fault_point(b"process born")
-    die_with_parent(job.alive_fd)
+    die_with(job.alive_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if callable(signal.getsignal(signal.SIGTERM)):
         # A handler that a fork inherits is for the program to clean up after itself, which a worker is not.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see process_start.ctrl_c_held_back
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see process_start.ctrl_c_held_back
     if job.dump_fd >= 0:
         from pypeln.run.process_stacks import listen
 
@@ -291,20 +291,3 @@ class Desk:
     def index(self) -> tuple[int, ...] | None:
         """element_index of the element in hand."""
         return None if self._worker is None else self._worker.index
-
-
-def die_with_parent(alive_fd: int) -> None:
-    """Have the kernel kill this process when the other end of a pipe closes."""
-    import fcntl
-    import select
-
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(alive_fd, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(alive_fd, fcntl.F_SETSIG, signal.SIGKILL)
-        flags = fcntl.fcntl(alive_fd, fcntl.F_GETFL)
-        fcntl.fcntl(alive_fd, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
-    # It may have closed before we asked.
-    poll = select.poll()
-    poll.register(alive_fd, select.POLLIN)
-    if poll.poll(0):
-        os._exit(1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
-from pypeln.descriptors import received
+from pypeln.descriptors import handed, received
+from pypeln.platforms import refuse_on_windows
 
 
 class Bell:
@@ -17,7 +19,10 @@ class Bell:
     listen_fd = ring_fd = -1
 
     def __init__(self) -> None:
-        if hasattr(os, "eventfd"):
+        refuse_on_windows("waking an event loop")
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
+        if sys.platform == "linux" and hasattr(os, "eventfd"):
             self.listen_fd = self.ring_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         else:
             self.listen_fd, self.ring_fd = os.pipe()
@@ -35,10 +40,8 @@ class Bell:
 
     def __getstate__(self) -> tuple[Any, Any]:
         # Only ever pickled for a child that is being spawned.
-        from multiprocessing.reduction import DupFd
-
         # A descriptor may be handed over only once: multiprocessing refuses to spawn with one it has twice.
-        return DupFd(self.listen_fd), None if self.ring_fd == self.listen_fd else DupFd(self.ring_fd)
+        return handed(self.listen_fd), None if self.ring_fd == self.listen_fd else handed(self.ring_fd)
 
     def __setstate__(self, state: tuple[Any, Any]) -> None:
         self.listen_fd = self.ring_fd = received(state[0])

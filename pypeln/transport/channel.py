@@ -21,7 +21,9 @@ from pypeln._core.local import LocalRing
 from pypeln._core.memory import Roster, RunAborted, Segment
 from pypeln._core.queue import CLOSED, EMPTY, InPort, OutPort
 from pypeln._core.shared import SharedRing
+from pypeln._core.system import process_born
 from pypeln.errors import EncodeError
+from pypeln.platforms import refuse_on_windows
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, AsyncInPort, AsyncOutPort
 from pypeln.transport.in_process import InProcessQueue
@@ -268,6 +270,7 @@ class ProcessQueue(_Queue[T]):
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
+        refuse_on_windows("a queue between processes")
         layout = Layout()
         self._roster_at = layout.add(Roster.nbytes(MOST_PROCESSES))
         self._closers_at = layout.add(Roster.nbytes(total_sources))
@@ -416,14 +419,8 @@ PID_MASK = (1 << 22) - 1
 
 def _identity(pid: int) -> int:
     """A word for a living process: its pid and when it started, because pids are reused; 0 for a dead one."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    if fields[0] in (b"Z", b"X"):
-        return 0
-    return (int(fields[19]) << 22 | pid & PID_MASK) & ((1 << 64) - 1)
+    born = process_born(pid)
+    return (born << 22 | pid & PID_MASK) & ((1 << 64) - 1) if born else 0
 
 
 def _check(name: str, value: Any, least: int) -> None:

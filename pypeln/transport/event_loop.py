@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -79,6 +80,8 @@ class BellReader:
         self._loop = weakref.ref(loop)  # `_readers` must not keep its own keys alive
         self._fd = fd
         self._listeners: list[Callable[[], None]] = []
+        if sys.platform == "win32":
+            raise AssertionError("refused before")
         os.set_blocking(fd, False)
         loop.add_reader(fd, self._ring)
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import copyreg
 import dataclasses
 import os
+import sys
 from typing import Any
 
 from pypeln._core.arena import Arenas
 from pypeln._core.memory import Ledger, Segment
 from pypeln._core.shared import SharedIn, SharedOut, SharedRing
 from pypeln import budget
-from pypeln.descriptors import received
+from pypeln.descriptors import handed, received
 from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 from pypeln.transport.in_process import DEFAULT_CAPACITY
 
@@ -153,9 +154,7 @@ def _open_segment(handle: Any, nbytes: int) -> Segment:
 
 
 def _reduce_segment(segment: Segment) -> tuple[Any, ...]:
-    from multiprocessing.reduction import DupFd
-
-    return _open_segment, (DupFd(segment.fd), segment.nbytes)
+    return _open_segment, (handed(segment.fd), segment.nbytes)
 
 
 copyreg.pickle(Segment, _reduce_segment)

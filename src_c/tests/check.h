@@ -2,6 +2,7 @@
 #ifndef PP_TESTS_CHECK_H
 #define PP_TESTS_CHECK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

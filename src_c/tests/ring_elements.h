@@ -7,6 +7,30 @@
 #include "check.h"
 #include "ring.h"
 
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
+
+/* Memory as a ring of threads has it. */
+static inline void *aligned_zeros(uint64_t nbytes) {
+    nbytes = (nbytes + PP_FAR - 1) / PP_FAR * PP_FAR;
+#if defined(_WIN32)
+    void *memory = _aligned_malloc((size_t)nbytes, PP_FAR);
+#else
+    void *memory = aligned_alloc(PP_FAR, (size_t)nbytes);
+#endif
+    CHECK(memory != NULL);
+    return memset(memory, 0, (size_t)nbytes);
+}
+
+static inline void free_aligned(void *memory) {
+#if defined(_WIN32)
+    _aligned_free(memory);
+#else
+    free(memory);
+#endif
+}
+
 static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
     uint64_t payload = ~element;
     pp_head head = {.kind = PP_INLINE, .depth = 1, .nbytes = sizeof payload, .index0 = element};

@@ -5,20 +5,23 @@
  * decided while others run: whether a block that was being released is already somebody else's. These
  * are settled at the end, when nobody runs.
  */
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "arena.h"
 #include "check.h"
 #include "clock.h"
 #include "park.h"
+#include "processes.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define CAPACITY (6 * MIB)
 
-enum { CHILDREN = 3, ENTRIES = 24, KILLS = 300 };
+enum { CHILDREN = 3, ENTRIES = 24 };
+#if defined(_WIN32)
+enum { KILLS = 60 }; /* each starts the program anew */
+#else
+enum { KILLS = 300 };
+#endif
 enum note { NOTHING = 0, PUBLISHING = 1, PUBLISHED = 2, RELEASING = 3 };
 
 typedef struct {
@@ -34,7 +37,9 @@ static pp_segment notebook; /* one journal for each child */
 
 static journal *journal_of(int child) { return (journal *)notebook.base + child; }
 
-static void live(int child, uint16_t owner) {
+static void live(uint32_t argument) {
+    int child = (int)(argument >> 16);
+    uint16_t owner = (uint16_t)argument;
     pp_arena arena;
     journal *mine = journal_of(child);
     uint64_t random = owner * 2654435761u + 1;
@@ -60,15 +65,9 @@ static void live(int child, uint16_t owner) {
     }
 }
 
-static pid_t start(int child, uint16_t owner) {
+static process start(int child, uint16_t owner) {
     memset(journal_of(child)->entries, 0, sizeof journal_of(child)->entries);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        live(child, owner);
-        _exit(1);
-    }
-    return pid;
+    return process_start((uint32_t)child << 16 | owner);
 }
 
 static pp_descriptor undecided[CHILDREN + KILLS + CHILDREN];
@@ -89,22 +88,21 @@ static void bury(pp_arena *arena, int child, uint16_t owner) {
 
 static void nothing_is_lost_when_processes_are_killed(void) {
     pp_arena arena;
-    pid_t pids[CHILDREN];
+    process children[CHILDREN];
     uint16_t owners[CHILDREN], next_owner = 2;
     uint64_t random = 424242, steps = 0;
     CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(CAPACITY)), PP_OK);
     CHECK_EQUAL(pp_segment_create(&notebook, CHILDREN * sizeof(journal)), PP_OK);
+    CHECK_EQUAL(pp_segment_reserve(&notebook, 0, CHILDREN * sizeof(journal)), PP_OK);
     CHECK_EQUAL(pp_arena_create(&memory, CAPACITY), PP_OK);
     CHECK_EQUAL(pp_arena_open(&arena, &memory, 1), PP_OK);
-    for (int i = 0; i < CHILDREN; i++) pids[i] = start(i, owners[i] = next_owner++);
+    for (int i = 0; i < CHILDREN; i++) children[i] = start(i, owners[i] = next_owner++);
     for (int kills = 0; kills < KILLS + CHILDREN; kills++) {
-        int victim = kills < KILLS ? (int)(next_random(&random) % CHILDREN) : kills - KILLS, status;
+        int victim = kills < KILLS ? (int)(next_random(&random) % CHILDREN) : kills - KILLS;
         pp_nap(next_random(&random) % 2000000);
-        CHECK_EQUAL(kill(pids[victim], SIGKILL), 0);
-        CHECK_EQUAL(waitpid(pids[victim], &status, 0), pids[victim]);
-        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* not a failed check of its own */
+        process_kill(children[victim]);
         bury(&arena, victim, owners[victim]);
-        if (kills < KILLS) pids[victim] = start(victim, owners[victim] = next_owner++);
+        if (kills < KILLS) children[victim] = start(victim, owners[victim] = next_owner++);
     }
     for (unsigned i = 0; i < undecided_count; i++) pp_arena_release(&arena, undecided[i]);
     uint64_t left;
@@ -119,7 +117,8 @@ static void nothing_is_lost_when_processes_are_killed(void) {
     pp_segment_close(&notebook);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    processes_begin(argc, argv, (process_plan){live, {&memory, &notebook}});
     RUN(nothing_is_lost_when_processes_are_killed);
     return 0;
 }

@@ -12,9 +12,7 @@ static uint64_t ring_bytes;
 
 static pp_ring *new_ring(uint32_t capacity, uint32_t producers) {
     ring_bytes = pp_ring_bytes(capacity, producers);
-    pp_ring *ring = aligned_alloc(PP_FAR, (ring_bytes + PP_FAR - 1) / PP_FAR * PP_FAR);
-    CHECK(ring != NULL);
-    memset((void *)ring, 0, ring_bytes);
+    pp_ring *ring = aligned_zeros(ring_bytes);
     pp_ring_create(ring, capacity, producers, false);
     return ring;
 }
@@ -49,7 +47,7 @@ static void elements_come_out_in_order_and_capacity_is_exact(void) {
             }
             CHECK_EQUAL(pp_ring_count(ring), pushed - popped);
         }
-        free(ring);
+        free_aligned(ring);
     }
 }
 
@@ -63,7 +61,7 @@ static void what_is_no_ring_is_refused(void) {
     CHECK_EQUAL(pp_port_open(&port, ring, ring_bytes, PP_OWNER_MAX, 1), PP_OK);
     ring->magic++;
     CHECK_EQUAL(pp_port_open(&port, ring, ring_bytes, 1, 0), PP_CORRUPT);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void it_is_closed_when_all_producers_closed_and_nothing_is_left(void) {
@@ -86,7 +84,7 @@ static void it_is_closed_when_all_producers_closed_and_nothing_is_left(void) {
     CHECK(pop(&out, &element) == PP_OK && element == 12);
     CHECK_EQUAL(pop(&out, &element), PP_CLOSED);
     CHECK_EQUAL(pp_wait_pop(&out, SECOND), PP_OK); /* there is an end to be seen */
-    free(ring);
+    free_aligned(ring);
 }
 
 static void an_aborted_ring_gives_and_takes_nothing(void) {
@@ -99,7 +97,7 @@ static void an_aborted_ring_gives_and_takes_nothing(void) {
     CHECK_EQUAL(push(&in, 3, NULL), PP_ABORTED);
     CHECK_EQUAL(pop(&out, &element), PP_ABORTED);
     CHECK_EQUAL(pp_wait_push(&in, SECOND), PP_ABORTED);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void a_cancelled_claim_is_a_hole_that_consumers_pass(void) {
@@ -116,7 +114,7 @@ static void a_cancelled_claim_is_a_hole_that_consumers_pass(void) {
         CHECK(pop(&out, &element) == PP_OK && element == 2);
         CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
     }
-    free(ring);
+    free_aligned(ring);
 }
 
 static void waiting_ends_with_the_time_given(void) {
@@ -129,7 +127,7 @@ static void waiting_ends_with_the_time_given(void) {
     CHECK_EQUAL(pp_wait_push(&in, 0), PP_TIMEOUT);
     CHECK_EQUAL(pp_wait_push(&in, 1000000), PP_TIMEOUT);
     CHECK_EQUAL(pp_wait_pop(&out, 0), PP_OK);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void a_slot_that_is_being_written_is_neither_there_nor_the_end(void) {
@@ -142,7 +140,7 @@ static void a_slot_that_is_being_written_is_neither_there_nor_the_end(void) {
     CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
     pp_push_cancel(&in, slot);
     CHECK_EQUAL(pop(&out, &element), PP_CLOSED);
-    free(ring);
+    free_aligned(ring);
 }
 
 /* ---- several elements in a slot ---- */
@@ -164,7 +162,7 @@ static void elements_that_follow_one_another_share_a_slot(void) {
             CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
             CHECK_EQUAL(pp_ring_elements(ring), 0);
         }
-        free(ring);
+        free_aligned(ring);
     }
 }
 
@@ -179,7 +177,7 @@ static void a_slot_that_somebody_has_begun_with_is_not_added_to(void) {
     CHECK_EQUAL(pp_ring_count(ring), 2);
     CHECK(pop(&out, &element) == PP_OK && element == 1);
     CHECK(pop(&out, &element) == PP_OK && element == 2);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void an_idle_consumer_takes_what_another_is_slow_to_come_to(void) {
@@ -198,7 +196,7 @@ static void an_idle_consumer_takes_what_another_is_slow_to_come_to(void) {
     CHECK_EQUAL(pp_wait_pop(&slow, 0), PP_TIMEOUT);
     pp_push_close(&in);
     CHECK_EQUAL(pop(&slow, &element), PP_CLOSED);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end(void) {
@@ -214,7 +212,7 @@ static void while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end
     pp_pop_free(&reader, slot);
     CHECK(pop(&other, &element) == PP_OK && element == 1);
     CHECK_EQUAL(pop(&other, &element), PP_CLOSED);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void what_was_to_be_added_and_is_cancelled_leaves_the_others(void) {
@@ -229,7 +227,7 @@ static void what_was_to_be_added_and_is_cancelled_leaves_the_others(void) {
     pp_push_cancel(&in, slot);
     CHECK(pop(&out, &element) == PP_OK && element == 0);
     CHECK_EQUAL(pop(&out, &element), PP_EMPTY);
-    free(ring);
+    free_aligned(ring);
 }
 
 static void a_slot_takes_no_more_than_it_has_room_for(void) {
@@ -320,7 +318,7 @@ static void run_on(pp_ring *ring, uint32_t count, uint32_t producing, uint32_t c
     for (uintptr_t i = 0; i < consuming; i++) CHECK_EQUAL(pthread_create(&threads[n++], NULL, consume, (void *)i), 0);
     for (uint32_t i = 0; i < n; i++) CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     for (uint32_t i = 0; i < elements; i++) CHECK_EQUAL(pp_load_rlx(&times[i]), 1);
-    free(ring_of_threads);
+    free_aligned(ring_of_threads);
 }
 
 static void run_threads(uint32_t capacity, uint32_t count, uint32_t of_each) {

@@ -1,16 +1,19 @@
 /* test_ring_crash.c - workers between two rings are killed at random and replaced: every element comes
  * out exactly once, whatever was in hand, while the other workers go on. */
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "check.h"
+#include "processes.h"
 #include "ring.h"
 #include "ring_elements.h"
 #include "segment.h"
 
-enum { WORKERS = 3, PARENT = 100, MOST = 20000, KILLS = 60 };
+enum { WORKERS = 3, PARENT = 100, MOST = 20000 };
+#if defined(_WIN32)
+enum { KILLS = 8 }; /* each starts the program anew */
+#else
+enum { KILLS = 60 };
+#endif
 
 static const uint64_t WAIT_NS = 1000000000u;
 
@@ -50,46 +53,36 @@ static void work(uint32_t worker) {
     pp_push_close(&out);
 }
 
-static pid_t start(uint32_t worker) {
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid != 0) return pid;
-    work(worker);
-    _exit(0);
-}
-
-static void replace(pid_t *pids, uint32_t worker) {
+static void replace(process *workers, uint32_t worker) {
     world *w = (world *)memory.base;
-    int status;
-    CHECK_EQUAL(kill(pids[worker], SIGKILL), 0);
-    CHECK_EQUAL(waitpid(pids[worker], &status, 0), pids[worker]);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); /* not a failed check of its own */
+    process_kill(workers[worker]);
     pp_ring_settle((pp_ring *)w->out, &w->leases[worker], worker + 1);
     pp_ring_mend((pp_ring *)w->in, &w->leases[worker], worker + 1);
     pp_ring_mend((pp_ring *)w->out, &w->leases[worker], worker + 1);
-    pids[worker] = start(worker);
+    workers[worker] = process_start(worker);
 }
 
-static void run(uint32_t capacity, uint64_t elements, uint32_t workers, bool several) {
+static void run(uint32_t capacity, uint64_t elements, uint32_t crew, bool several) {
     static uint8_t seen[MOST];
-    pid_t pids[WORKERS];
+    process workers[WORKERS];
     CHECK_EQUAL(pp_segment_create(&memory, sizeof(world)), PP_OK);
+    CHECK_EQUAL(pp_segment_reserve(&memory, 0, sizeof(world)), PP_OK);
     world *w = (world *)memory.base;
     CHECK(pp_ring_bytes(capacity, WORKERS) <= sizeof w->in);
     pp_ring_create((pp_ring *)w->in, capacity, 1, true);
-    pp_ring_create((pp_ring *)w->out, capacity, workers, true);
+    pp_ring_create((pp_ring *)w->out, capacity, crew, true);
     if (several) {
-        pp_ring_allow_several((pp_ring *)w->in, workers == 1);
+        pp_ring_allow_several((pp_ring *)w->in, crew == 1);
         pp_ring_allow_several((pp_ring *)w->out, true);
     }
     pp_port in = port_of(w->in, PARENT, 0), out = port_of(w->out, PARENT, 0);
     memset(seen, 0, sizeof seen);
-    for (uint32_t i = 0; i < workers; i++) pids[i] = start(i);
+    for (uint32_t i = 0; i < crew; i++) workers[i] = process_start(i);
     uint64_t pushed = 0, received = 0, kills = 0, random = 777 + capacity;
     while (received < elements) {
         /* Spread over the stream, so that the kills meet workers that work. */
         if (received >= (kills + 1) * elements / (KILLS + 1)) {
-            replace(pids, (uint32_t)(next_random(&random) % workers));
+            replace(workers, (uint32_t)(next_random(&random) % crew));
             kills++;
         }
         if (pushed < elements && push(&in, pushed, NULL) == PP_OK && ++pushed == elements) pp_push_close(&in);
@@ -102,11 +95,7 @@ static void run(uint32_t capacity, uint64_t elements, uint32_t workers, bool sev
         received++;
     }
     CHECK_EQUAL(kills, KILLS);
-    for (uint32_t i = 0; i < workers; i++) {
-        int status;
-        CHECK_EQUAL(waitpid(pids[i], &status, 0), pids[i]);
-        CHECK_EQUAL(status, 0);
-    }
+    for (uint32_t i = 0; i < crew; i++) process_join(workers[i]);
     pp_slot *slot;
     CHECK_EQUAL(pp_pop_claim(&out, &slot), PP_CLOSED);
     pp_segment_close(&memory);
@@ -128,7 +117,8 @@ static void no_element_is_lost_or_doubled_where_slots_hold_several(void) {
     run(40, MOST, 1, true);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    processes_begin(argc, argv, (process_plan){work, {&memory}});
     RUN(no_element_is_lost_or_doubled_in_tiny_rings);
     RUN(no_element_is_lost_or_doubled_in_a_longer_ring);
     RUN(no_element_is_lost_or_doubled_where_slots_hold_several);

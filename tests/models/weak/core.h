@@ -38,6 +38,8 @@ void pp_os_wake(pp_a32 *word, int count, bool) {
     word->wake(c, count == 1 ? 1 : weak::THREADS_MOST, $);
 }
 
+uint64_t pp_os_name(void) { return 0; }
+
 namespace weak {
 
 /* An eventfd that one event loop waits for. */

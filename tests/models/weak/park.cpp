@@ -19,7 +19,7 @@ struct park : rl::test_suite<park, THREADS> {
 
     void before() {
         weak::nobody_dies();
-        spot_create(&spot, true);
+        pp_spot_create(&spot, true);
         for (pp_a32 &flag : flags) pp_store_rlx(&flag, 0);
         pp_store_rlx(&bell, 0);
         weak::bell_word = &bell;
@@ -96,7 +96,7 @@ struct window : rl::test_suite<window, 3> {
 
     void before() {
         weak::nobody_dies();
-        spot_create(&shared.spot, true);
+        pp_spot_create(&shared.spot, true);
         pp_store_rlx(&shared.floor, 0);
         pp_store_rlx(&shared.pressed, 1);
         pp_store_rlx(&shared.aborted, 0);

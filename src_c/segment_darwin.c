@@ -1,8 +1,15 @@
-/* segment_posix.c - anonymous shared memory by shm_open and immediate unlink (macOS, the BSDs).
+/* segment_darwin.c - anonymous shared memory by shm_open and immediate unlink.
  *
  * The name exists for the few instructions between shm_open and shm_unlink; a process that is killed
  * just there leaves one empty object behind, because its size is set after the name is gone.
+ *
+ * The system lets the size of such an object be set once, so no participant can shrink it under the others.
+ * Its pages are taken from memory and swap when they are touched, and no call reserves them before: where both
+ * are used up the system ends processes instead of telling anybody (docs/platforms.md).
  */
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE
+
 #include "segment.h"
 
 #include <errno.h>
@@ -28,7 +35,7 @@ static uint64_t round_to_pages(uint64_t nbytes) {
 static int open_unnamed(void) {
     for (int attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
         uint64_t random;
-        char name[32]; /* macOS: 31 characters at most */
+        char name[32]; /* 31 characters at most */
         arc4random_buf(&random, sizeof random);
         snprintf(name, sizeof name, "/pypeln-%016llx", (unsigned long long)random);
         int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
@@ -79,19 +86,8 @@ int pp_segment_open(pp_segment *segment, int fd, uint64_t nbytes) {
 }
 
 int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) {
-    if (offset > segment->nbytes || nbytes > segment->nbytes - offset) return PP_CORRUPT;
-    if (nbytes == 0) return PP_OK;
-#if defined(__APPLE__)
-    /* Shared memory objects are backed by swap there and grow it on demand: nothing to reserve, and
-     * no call that would. */
-    return PP_OK;
-#else
-    int error;
-    do error = posix_fallocate(segment->fd, (off_t)offset, (off_t)nbytes);
-    while (error == EINTR);
-    errno = error;
-    return error == 0 ? PP_OK : status_of(error);
-#endif
+    /* Nothing to do, and no call that would. */
+    return offset > segment->nbytes || nbytes > segment->nbytes - offset ? PP_CORRUPT : PP_OK;
 }
 
 void pp_segment_close(pp_segment *segment) {
@@ -100,3 +96,4 @@ void pp_segment_close(pp_segment *segment) {
     if (segment->fd >= 0) close(segment->fd);
     *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
 }
+#endif

@@ -1,0 +1,25 @@
+"""What pypeln lacks on a platform is refused by name, before anything starts, and never done by halves.
+
+Code that only runs where it was not refused begins with `if sys.platform == "win32": raise AssertionError`,
+so that type checkers hold everything else to what Windows has.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def refuse_on_windows(what: str) -> None:
+    """Nothing, but on Windows an error.
+
+    Args:
+        what: What is refused, as the subject of a sentence.
+
+    Raises:
+        NotImplementedError: This is Windows.
+    """
+    if sys.platform == "win32":
+        raise NotImplementedError(
+            f"{what} cannot be had on Windows yet: pypeln runs stages of threads (th) and sync stages there. "
+            "docs/platforms.md says what is missing; WSL has all of it"
+        )
