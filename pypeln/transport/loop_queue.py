@@ -35,8 +35,9 @@ HYSTERESIS_FROM: Final = 64
 # nap: those who put leave them alone until the nap is over or the queue half full. Whether the stream is fast
 # is found out by trying: a nap in which this many entries came is followed by another, and after one that was
 # not worth it the queue wakes its takers at once for 32 waits, then 64, up to 1024: what one element waits
-# for another is not a stream.
-NAP_S: Final = 0.0005
+# for another is not a stream. One that ended late says nothing: the loop, or all of the process, could not
+# run. Timers of uvloop know whole milliseconds only.
+NAP_S: Final = 0.001
 NAP_WORTH: Final = 8
 FIRST_NAP: Final = 16  # waits; a short run never naps
 LONGEST_AWAKE: Final = 1024
@@ -62,7 +63,7 @@ class LoopQueue(LoopBuffer):
         ['a', True]
     """
 
-    __slots__ = ("_awake", "_nap", "_nappers", "_waits", "maxsize")
+    __slots__ = ("_awake", "_nap", "_nap_due", "_nappers", "_waits", "maxsize")
 
     def __init__(self, maxsize: int = 0, producers: int = 1) -> None:
         bound = maxsize or SOFT_BOUND
@@ -72,6 +73,7 @@ class LoopQueue(LoopBuffer):
         self.maxsize = maxsize
         self._nappers: deque[asyncio.Future[Entry]] = deque()
         self._nap: asyncio.TimerHandle | None = None
+        self._nap_due = 0.0
         self._awake = FIRST_NAP  # waits from one nap to the next
         self._waits = 0  # since the last nap
 
@@ -198,10 +200,15 @@ class LoopQueue(LoopBuffer):
             return self.takers
         self._waits = 0
         self.limit = self.bound // 2
-        self._nap = loop.call_later(NAP_S, self._end_nap)
+        self._nap_due = loop.time() + NAP_S
+        self._nap = loop.call_later(NAP_S, self._nap_over)
         return self._nappers
 
-    def _end_nap(self) -> None:
+    def _nap_over(self) -> None:
+        late_s = asyncio.get_running_loop().time() - self._nap_due
+        self._end_nap(says_little=late_s > NAP_S and len(self) > 0)
+
+    def _end_nap(self, says_little: bool = False) -> None:
         if self._nap is not None:
             self._nap.cancel()
             self._nap = None
@@ -209,7 +216,7 @@ class LoopQueue(LoopBuffer):
         nappers = self._nappers
         if len(self) >= NAP_WORTH:
             self._awake = 0
-        else:
+        elif not says_little:
             self._awake = min(max(self._awake * 2, 2 * FIRST_NAP), LONGEST_AWAKE)
         while nappers and len(self):
             waiter = nappers.popleft()
