@@ -34,6 +34,7 @@ MODULES = {
     "T2": "cases.t2_thread_waiting",
     "A1": "cases.a1_task_map",
     "A2": "cases.a2_task_waiting",
+    "A3": "cases.a3_task_requests",
     "IDLE": "cases.idle_cpu",
     "IMPORT": "cases.import_time",
 }

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 # Whose versions a report names, where they are installed.
-PACKAGES = ("pypeln", "numpy", "streamable", "joblib", "torch")
+PACKAGES = ("pypeln", "numpy", "streamable", "joblib", "torch", "aiohttp", "aiometer", "uvloop")
 
 
 class UnfitPackage(Exception):

@@ -13,8 +13,17 @@ def cpu_seconds() -> float:
 
 def peak_rss_mib() -> float:
     """Largest resident set of this process or of any one child that it has waited for, in MiB."""
+    return max(_max_rss_mib(usage) for usage in _usages())
+
+
+def own_peak_rss_mib() -> float:
+    """Largest resident set of this process, in MiB."""
+    return _max_rss_mib(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def _max_rss_mib(usage: resource.struct_rusage) -> float:
     unit = 1 if sys.platform == "darwin" else 1024
-    return max(usage.ru_maxrss for usage in _usages()) * unit / 2**20
+    return usage.ru_maxrss * unit / 2**20
 
 
 def _usages() -> list[resource.struct_rusage]:

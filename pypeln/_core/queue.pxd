@@ -17,6 +17,8 @@ cdef class InPort:
     cdef int bell
     cdef bint foreign
     cdef bint reopens  # `leased` gives the element in hand again
+    cdef uint64_t nap_ns   # how long to leave a producer alone once a batch has been taken; 0: not at all
+    cdef uint32_t batch    # elements taken without a pause
     cdef bint opening  # a value is being decoded: what is raised now is not the worker's fault
     cdef object fetch(self)
     cdef object get(self)

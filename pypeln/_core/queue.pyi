@@ -24,6 +24,9 @@ class InPort:
     def take(self, timeout_s: float = ...) -> Any:
         """Wait for the next element; END, CLOSED, or EMPTY once timeout_s has passed (negative: for ever)."""
 
+    def leave_alone(self, seconds: float) -> None:
+        """After each batch of elements, sleep so long before looking for the next."""
+
     def take_nowait(self) -> Any:
         """The next element, or EMPTY, END, CLOSED. Raises RunAborted."""
 

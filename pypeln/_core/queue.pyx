@@ -13,13 +13,15 @@ from libc.stdint cimport uint64_t
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_now_ns, pp_push_close,
+    PP_ABORTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_nap, pp_now_ns, pp_push_close,
     pp_ring_closed, pp_ring_elements, pp_spot_arm, pp_wait_pop, pp_wait_push,
 )
 
 from pypeln._core.memory import RunAborted
 
 cdef uint64_t FOREVER = 1 << 62
+# What makes a batch: after fewer elements the next is waited for as it is.
+cdef uint32_t BATCH = 8
 # How long a wait lasts before Python may look at signals that another thread received.
 cdef uint64_t LOOK_NS = 100_000_000
 
@@ -78,7 +80,11 @@ cdef class InPort:
     cdef int pause(self, uint64_t timeout_ns) except -1:
         """Wait until fetching again makes sense; PP_TIMEOUT when it did not come to that."""
         cdef int rc
+        cdef uint64_t nap_ns = self.nap_ns if self.batch >= BATCH else 0
+        self.batch = 0
         with nogil:
+            if nap_ns:
+                pp_nap(nap_ns)
             rc = pp_wait_pop(&self.port, timeout_ns)
         PyErr_CheckSignals()
         if rc == PP_ABORTED:
@@ -97,7 +103,16 @@ cdef class InPort:
         while value is EMPTY:
             self.pause(LOOK_NS)
             value = self.fetch()
+        self.batch += 1
         return value
+
+    def leave_alone(self, double seconds):
+        """After each batch of elements, sleep so long before looking for the next.
+
+        For a producer that shares the GIL with this side and is slower: taking one element at a time would take
+        the GIL from it for each.
+        """
+        self.nap_ns = <uint64_t>(seconds * 1e9)
 
     def take(self, double timeout_s=-1.0):
         """Wait for the next element; END, CLOSED, or EMPTY once timeout_s has passed (negative: for ever)."""

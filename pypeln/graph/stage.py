@@ -277,7 +277,9 @@ class IoStage(Stage[T_co]):
         return self._collected().__await__()
 
     async def _collected(self) -> list[T_co]:
-        return [value async for value in self]
+        from pypeln.run.async_run import collect_async
+
+        return await collect_async(self._plan(self.maxsize, False, "await"))
 
 
 def function_name(f: Any) -> str:

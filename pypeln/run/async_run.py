@@ -7,40 +7,110 @@ import threading
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from pypeln._core.entries import CLOSED_ENTRY, ELEMENT, Ready
 from pypeln._core.memory import RunAborted
+from pypeln.element import Element
 from pypeln.run.order import Ordering
 from pypeln.run.plan import Plan, WorkerKind
 from pypeln.run.run import Run
-from pypeln.run.task_control import async_elements
+from pypeln.transport.event_loop import AsyncInPort
+from pypeln.transport.loop_queue import LoopQueue
 
 
 async def iterate_async(plan: Plan, return_index: bool) -> AsyncGenerator[Any, None]:
-    """The same in a running event loop: its task stages run in that loop, and nothing blocks it."""
-    if all(stage.kind is WorkerKind.SYNC for stage in plan.stages) or plan.trailing:
-        raise AssertionError("only io stages are iterated in a loop, and they are no sync stages")
-    run = Run(plan, async_sink=True)
-    keeper = _Keeper(run)  # noqa: F841 - lives as long as this frame
-    try:
-        run.start()
-        ordering = None
+    """The same as `run.iterate` in a running event loop: its task stages run there, and nothing blocks it."""
+    async with _AsyncRun(plan) as opened:
+        inlet = opened.inlet
         if plan.sink_reorders:
-            ordering = Ordering(plan.edges[plan.sink].lanes, run.wiring.windows_behind(None))
-        if run.tasks is not None:
-            run.tasks.start_in_loop()
-        counters = None if plan.sink_ordered is None else plan.stats.counters(plan.sink_ordered.id)
-        async for element in async_elements(run.sink, ordering):
-            if counters is not None:
+            async for element in opened.in_order():
+                yield element if return_index else element.value
+            return
+        ready = Ready(inlet, Element if return_index else None)
+        while True:
+            for each in ready:
+                yield each
+            entry = await inlet.take()
+            if entry is CLOSED_ENTRY:
+                return
+            yield Element(entry[1], entry[0]) if return_index else entry[0]
+    raise opened.run.outcome()
+
+
+async def collect_async(plan: Plan) -> list[Any]:
+    """All values of a run in the running event loop."""
+    values: list[Any] = []
+    async with _AsyncRun(plan) as opened:
+        inlet = opened.inlet
+        if plan.sink_reorders:
+            async for element in opened.in_order():
+                values.append(element.value)
+            return values
+        ready = Ready(inlet)
+        while True:
+            values.extend(ready)
+            entry = await inlet.take()
+            if entry is CLOSED_ENTRY:
+                return values
+            values.append(entry[0])
+    raise opened.run.outcome()
+
+
+class _AsyncRun:
+    """Start and end of a run. One that was aborted just ends: what to raise is `run.outcome()`.
+
+    It is not raised here: it would have RunAborted as its context, whose frames have the ports.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        if all(stage.kind is WorkerKind.SYNC for stage in plan.stages) or plan.trailing:
+            raise AssertionError("only io stages are iterated in a loop, and they are no sync stages")
+        self.plan = plan
+        self.run = Run(plan, async_sink=True)
+        self._keeper = _Keeper(self.run)  # lives as long as the frame that has this
+
+    async def __aenter__(self) -> _AsyncRun:
+        try:
+            self.run.start()
+            if self.run.tasks is not None:
+                self.run.tasks.start_in_loop()
+            sink = self.run.sink
+            self.inlet: LoopQueue | AsyncInPort = sink if isinstance(sink, LoopQueue) else AsyncInPort(sink)
+        except BaseException:
+            await _close_from_loop(self.run)
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        if isinstance(self.inlet, AsyncInPort):
+            self.inlet.abort()
+        if kind is None:
+            self.run.complete()
+        await _close_from_loop(self.run)
+        if kind is None and not self.run.succeeded:
+            raise self.run.outcome()
+        return kind is RunAborted
+
+    async def in_order(self) -> AsyncGenerator[Element, None]:
+        """What an `ordered` at the end of the pipeline makes of it."""
+        plan = self.plan
+        assert plan.sink_ordered is not None
+        ordering = Ordering(plan.edges[plan.sink].lanes, self.run.wiring.windows_behind(None))
+        counters = plan.stats.counters(plan.sink_ordered.id)
+        closed = False
+        while not closed:
+            value, index, lane, count = entry = await self.inlet.take()
+            closed = entry is CLOSED_ENTRY
+            if closed:
+                released = ordering.close()
+            elif count == ELEMENT:
+                released = ordering.push(index, lane, value)
+            else:
+                released = ordering.end(index, lane, count)
+            for place, _, each in released:
                 counters.taken += 1
                 counters.emitted += 1
                 counters.sent += 1
-            yield element if return_index else element.value
-        run.complete()
-    except RunAborted:
-        pass  # as in `iterate`
-    finally:
-        await _close_from_loop(run)
-    if not run.succeeded:
-        raise run.outcome()
+                yield Element(place, each)
 
 
 async def _close_from_loop(run: Run) -> None:

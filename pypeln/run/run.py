@@ -46,6 +46,10 @@ GRACE_S = 0.1
 # ... and until they are left behind with a warning.
 JOIN_S = 1.0
 
+# How long the consumer's thread leaves the event loop alone that has just given it many elements: the longest
+# that an element is delayed, and a hundred times what a hand-over of the GIL costs.
+LOOP_BATCH_S = 0.001
+
 _live: weakref.WeakSet[Run] = weakref.WeakSet()
 _ends_in_pid = 0
 
@@ -235,7 +239,14 @@ class Run:
 
     def _open_sink(self) -> InPort | LoopQueue:
         queue = self.wiring.queues[self.plan.sink]
-        return queue.inlet(self.wiring.sink_owner) if is_ring(queue) else queue
+        if not is_ring(queue):
+            return queue
+        port = queue.inlet(self.wiring.sink_owner)
+        edge = self.plan.edges[self.plan.sink]
+        kinds = {self.plan.stages[id].kind for id in edge.producers}
+        if edge.maxsize == 0 and kinds == {WorkerKind.TASK}:
+            port.leave_alone(LOOP_BATCH_S)
+        return port
 
     def _jobs(self) -> list[Any]:
         """What each worker process is to do."""

@@ -6,9 +6,10 @@ Workers that are threads or processes count in the ledger, coroutines and the co
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
+from pypeln._core.counters import Counters
 from pypeln.run.policy import Outcome
 
 if TYPE_CHECKING:
@@ -61,24 +62,10 @@ class StageStats(NamedTuple):
     in_hand: int = 0
 
 
-class StageCounters:
+class StageCounters(Counters):
     """What became of the elements of a stage whose workers are no native ones."""
 
-    __slots__ = (
-        "emitted",
-        "failed",
-        "filtered",
-        "lost",
-        "restarts",
-        "retried",
-        "sent",
-        "taken",
-        "timed_out",
-    )
-
-    def __init__(self) -> None:
-        self.taken = self.emitted = self.filtered = self.failed = self.timed_out = 0
-        self.lost = self.restarts = self.sent = self.retried = 0
+    __slots__ = ()
 
     def count(self, outcome: int) -> None:
         """One element has ended like this."""
@@ -87,9 +74,10 @@ class StageCounters:
 
     def as_dict(self) -> dict[str, int]:
         """Every counter by its name."""
-        return {name: getattr(self, name) for name in StageCounters.__slots__}
+        return {name: getattr(self, name) for name in COUNTED}
 
 
+COUNTED: Final = (*(outcome.name.lower() for outcome in Outcome), "taken", "sent", "retried", "restarts")
 COUNTER_OF: dict[int, str] = {outcome: outcome.name.lower() for outcome in Outcome}
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pypeln._core.memory import Window
-from pypeln._core.queue import InPort
-from pypeln.element import Element
 from pypeln.run.notes import unsendable
 from pypeln.run.order import Ordering
 from pypeln.run.plan import PlannedStage
@@ -17,8 +15,6 @@ from pypeln.run.stats import StageCounters
 from pypeln.run.task_host import StagePorts, TaskHost
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import (
-    CLOSED_ENTRY,
-    ELEMENT,
     AsyncInPort,
     AsyncOutPort,
     Inlet,
@@ -171,36 +167,3 @@ class TaskRun:
                 port = AsyncOutPort(wiring.outlet(stage, 0, which), maxsize, unsendable(stage.name))
                 outlets.append(port)
         return StagePorts(inlet, outlets, [plan.edges[outlet.edge].ends for outlet in stage.outlets], lanes)
-
-
-async def async_elements(sink: InPort | LoopQueue, ordering: Ordering | None) -> AsyncIterator[Element]:
-    """What a consumer in a loop gets.
-
-    Args:
-        sink: The run's last queue.
-        ordering: Puts the elements in order, if that is wanted.
-    """
-    inlet: Inlet = sink if isinstance(sink, LoopQueue) else AsyncInPort(sink)
-    try:
-        while True:
-            entry = inlet.take_nowait()
-            value, index, lane, count = entry
-            if count < ELEMENT and entry is not CLOSED_ENTRY:
-                entry = await inlet.take()
-                value, index, lane, count = entry
-            if entry is CLOSED_ENTRY:
-                break
-            if ordering is None:
-                yield Element(index, value)
-            elif count == ELEMENT:
-                for place, _, each in ordering.push(index, lane, value):
-                    yield Element(place, each)
-            else:
-                for place, _, each in ordering.end(index, lane, count):
-                    yield Element(place, each)
-    finally:
-        if not isinstance(sink, LoopQueue):
-            inlet.abort()
-    if ordering is not None:
-        for place, _, each in ordering.close():
-            yield Element(place, each)

@@ -32,24 +32,10 @@ from pypeln.transport.event_loop import Inlet, Outlet
 
 if TYPE_CHECKING:
     from pypeln.run.order import Ordering
+    from pypeln.run.stats import StageCounters
 
 GRACE_S: Final = 1.0  # reliability: everything is joined within a second once f has yielded
 CANCEL_AGAIN_S: Final = 0.05
-
-
-class Counters(Protocol):
-    """What became of the elements of a stage."""
-
-    taken: int
-    emitted: int
-    filtered: int
-    failed: int
-    timed_out: int
-    sent: int
-    retried: int
-
-    def count(self, outcome: int) -> None:
-        """One element has ended like this."""
 
 
 class Window(Protocol):
@@ -72,7 +58,7 @@ class RunControl(Protocol):
     def fail(self, error: BaseException, stage: PlannedStage, index: tuple[int, ...] | None) -> None:
         """The run ends with this error, which happened at this element of this stage."""
 
-    def count(self, stage_id: int, worker: int = 0) -> Counters:
+    def count(self, stage_id: int, worker: int = 0) -> StageCounters:
         """Where a worker counts."""
 
     def window(self, stage: PlannedStage) -> Window | None:

@@ -23,7 +23,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-from itertools import islice, repeat
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pypeln._core.feeder import SOURCE_END, UNTRACKED
@@ -154,12 +154,11 @@ class Source:
         stage, position = self._stage, self._position
         stage.counters.taken += len(values)
         self._position += len(values)
-        indices = list(zip(range(position, self._position)))
         for outlet, lane in stage.outlets:
-            entries: list[Entry] = list(zip(values, indices, repeat(lane), repeat(ELEMENT)))
-            put = outlet.put_some(entries)
-            for entry in islice(entries, put, None):
-                await outlet.put(entry)
+            put = outlet.put_values(values, 0, position, lane)
+            while put < len(values):
+                await outlet.put((values[put], (position + put,), lane, ELEMENT))
+                put = outlet.put_values(values, put + 1, position, lane)
         stage.counters.sent += len(values)
         stage.counters.emitted += len(values)
 

@@ -17,36 +17,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import AsyncGenerator, AsyncIterable
-from inspect import CO_ITERABLE_COROUTINE
-from time import perf_counter
-from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
-from pypeln.errors import RunAborted
+from pypeln._core.entries import ELEMENT
+from pypeln._core.task_worker import Crew, TaskWorker, is_awaitable
 from pypeln.run.numbering import close_generator
 from pypeln.run.plan import Emission
 from pypeln.run.policy import Answer, Outcome, Recovery
 from pypeln.run.task_timing import Deadline, TimedOut
-from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, EMPTY_ENTRY, Entry, Inlet, Outlet
 
 if TYPE_CHECKING:
     from pypeln.run.callbacks import Injection
     from pypeln.run.task_host import StageInHost
+    from pypeln.transport.event_loop import Entry, Inlet, Outlet
 
 QUANTUM_S: Final = 0.001  # how long workers that never await may keep the loop from everybody else
 IDLE_KEPT: Final = 1000  # of a stage without limit; making them anew costs more than the 2 KiB of each
-NO_LIMIT: Final = 1 << 60
-
-# Results whose types these are need no look for __await__, which costs as much as the rest of the call.
-PLAIN: Final = frozenset({int, float, bool, str, bytes, list, tuple, dict, set, frozenset, type(None)})
-
-
-def is_awaitable(result: Any) -> bool:
-    """What inspect.isawaitable says, in a third of its time."""
-    kind = type(result)
-    if kind is CoroutineType or hasattr(kind, "__await__"):
-        return True
-    return kind is GeneratorType and bool(result.gi_code.co_flags & CO_ITERABLE_COROUTINE)
 
 
 class Trial:
@@ -68,7 +54,7 @@ class Trial:
         return self.puts + self.skip
 
 
-class Workers:
+class Workers(Crew):
     """The workers of one stage.
 
     Args:
@@ -77,17 +63,23 @@ class Workers:
     """
 
     def __init__(self, stage: StageInHost, injection: Injection) -> None:
+        super().__init__(
+            emission=stage.plan.operator.emission,
+            f=stage.plan.f,
+            kwargs=injection.kwargs,
+            wants_index=injection.wants_index,
+            inlet=stage.inlet,
+            outlets=stage.outlets,
+            sends_ends=bool(stage.ended_outlets),
+            counters=stage.counters,
+            limit=stage.plan.workers,
+            quantum_ns=int(1e9 * QUANTUM_S),
+            idle_kept=IDLE_KEPT,
+        )
         self._stage = stage
-        self._injection = injection
-        self._emission = stage.plan.operator.emission
         assert stage.inlet is not None
         self._inlet: Inlet = stage.inlet
-        self._limit = stage.plan.workers or NO_LIMIT
-        self._unlimited = self._limit is NO_LIMIT
-        self._alive = 0
-        self._idle = 0  # wait at the inlet, or were made and have not taken yet
-        self._blocked = 0  # wait for room behind the stage
-        self._quantum_s = QUANTUM_S
+        self._timed = bool(stage.plan.timeout)
         self._all_left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._context = contextvars.copy_context()  # with what on_start set
         self._recovery = Recovery(stage.plan, asyncio.sleep)
@@ -98,118 +90,59 @@ class Workers:
         await self._all_left
 
     def _hire(self, number: int) -> None:
-        self._alive += number
-        self._idle += number
-        self._quantum_s = QUANTUM_S / self._alive
+        self.alive += number
+        self.idle += number
         stage = self._stage
         for _ in range(number):
-            task = stage.host.make_task(self._work(), stage.plan.name, self._context)
+            worker = TaskWorker(self, self._timed)
+            task = stage.host.make_task(worker, stage.plan.name, self._context)
             task.add_done_callback(self._left)
 
     def _left(self, task: asyncio.Task[None]) -> None:
         # A callback and not the worker's last act: a Task that is cancelled before its first step takes none.
-        self._alive -= 1
-        if self._alive == 0 and not self._all_left.done():
+        self.alive -= 1
+        if self.alive == 0 and not self._all_left.done():
             self._all_left.set_result(None)
 
+    # What a TaskWorker asks for.
+
     def _hire_more(self) -> None:
-        """Before waiting for `f`: see to it that somebody else waits for the next element.
+        """A worker is about to wait for `f`, and nobody is there to take the next element.
 
         As many as there are already, if that many elements wait: a thousand within ten rounds of the loop.
         """
-        if self._unlimited and self._blocked:
-            return
-        waiting = min(self._inlet.backlog(), self._alive)
-        self._hire(min(max(waiting, 1), self._limit - self._alive))
+        number = max(min(self._inlet.backlog(), self.alive), 1)
+        self._hire(min(number, self.limit - self.alive) if self.limit else number)
 
-    async def _work(self) -> None:
-        """Take, call, put; until the inlet is closed."""
-        stage, inlet, injection = self._stage, self._inlet, self._injection
-        # Locals, because looking up a member of an Enum takes as long as a call in Python 3.11.
-        expands = self._emission is Emission.EACH_OF_RESULT
-        filters = self._emission is Emission.INPUT_IF_RESULT
-        swallows = self._emission is Emission.NOTHING
-        outlets = stage.outlets
-        take_nowait, counters, turn = inlet.take_nowait, stage.counters, stage.host.turn
-        f, kwargs, wants_index = stage.plan.f, injection.kwargs, injection.wants_index
-        assert f is not None
-        deadline = Deadline(stage.plan.timeout) if stage.plan.timeout else None
-        me = object()
-        idle = True
-        index: tuple[int, ...] | None = None
+    def _deadline(self) -> Deadline:
+        return Deadline(self._stage.plan.timeout)
+
+    def _fail(self, error: BaseException, index: tuple[int, ...] | None) -> None:
+        stage = self._stage
+        if index is not None and not isinstance(error, Exception) and not stage.host.aborting:
+            stage.counters.failed += 1  # other errors have been counted where they were given up
+        stage.host.fail(error, stage.plan, index)
+
+    async def _expand_first(
+        self,
+        value: Any,
+        result: Any,
+        index: tuple[int, ...],
+        lane: int,
+        deadline: Deadline | None,
+        me: object,
+    ) -> None:
+        """The first try of an element of flat_map, once `f` has returned."""
+        trial = Trial()
         try:
-            while True:
-                entry = take_nowait()
-                if entry is EMPTY_ENTRY:
-                    index = None
-                    if not idle:
-                        if self._unlimited and self._idle >= IDLE_KEPT:
-                            return
-                        self._idle += 1
-                        idle = True
-                    entry = await inlet.take()
-                if idle:
-                    self._idle -= 1
-                    idle = False
-                value, index, lane, count = entry
-                if count != ELEMENT:
-                    if entry is CLOSED_ENTRY:
-                        return
-                    await self._send_end(index, lane, count)
-                    continue
-                counters.taken += 1
-
-                puts = 0
-                problem: Exception | None = None
-                try:
-                    result = f(value, element_index=index, **kwargs) if wants_index else f(value, **kwargs)
-                    if expands:
-                        trial = Trial()
-                        try:
-                            await self._expand(result, index, lane, trial, deadline, me)
-                        finally:
-                            puts = trial.puts
-                        await self._end_element(index, lane, puts)
-                        counters.emitted += 1
-                        continue
-                    if type(result) is CoroutineType or (type(result) not in PLAIN and is_awaitable(result)):
-                        if self._idle == 0 and self._alive < self._limit:
-                            self._hire_more()
-                        result = await (result if deadline is None else self._in_time(result, deadline))
-                    if filters:
-                        if not result:
-                            counters.filtered += 1
-                            await self._send_end(index, lane, 0)
-                            continue
-                        result = value
-                    if swallows:
-                        await self._send_end(index, lane, 0)
-                    else:
-                        for outlet, offset in outlets:
-                            entry = (result, index, lane + offset, ELEMENT)
-                            if not outlet.put_nowait(entry):
-                                await self._wait_to_put(outlet, entry)
-                            puts += 1
-                        counters.sent += 1
-                    counters.emitted += 1
-                except Exception as error:
-                    problem = error
-                if problem is not None:
-                    await self._recover(value, index, lane, problem, puts, deadline, me)
-
-                if turn.owner is not me:  # turn.is_over, without the call
-                    turn.owner = me
-                    turn.until = perf_counter() + self._quantum_s
-                elif perf_counter() >= turn.until:
-                    await turn.give_way(me, self._quantum_s)
-        except GeneratorExit:
-            raise
-        except RunAborted:
-            pass  # ends here: a Task keeps the traceback of what it raised, whose frames have the Task
-        except BaseException as error:
-            if index is not None and not isinstance(error, Exception) and not stage.host.aborting:
-                counters.failed += 1  # other errors have been counted where they were given up
-            stage.host.fail(error, stage.plan, index)
+            await self._expand(result, index, lane, trial, deadline, me)
+        except Exception as error:
+            problem = error
+        else:
+            await self._end_element(index, lane, trial.puts)
+            self._stage.counters.emitted += 1
+            return
+        await self._recover(value, index, lane, problem, trial.puts, deadline, me)
 
     async def _recover(
         self,
@@ -260,11 +193,9 @@ class Workers:
         me: object,
     ) -> Outcome:
         """One more try, from the call of `f` to what comes of it."""
-        f, kwargs = self._stage.plan.f, self._injection.kwargs
-        assert f is not None
-        wants_index = self._injection.wants_index
-        result = f(value, element_index=index, **kwargs) if wants_index else f(value, **kwargs)
-        if self._emission is Emission.EACH_OF_RESULT:
+        f, kwargs = self.f, self.kwargs
+        result = f(value, element_index=index, **kwargs) if self.wants_index else f(value, **kwargs)
+        if self.emission == Emission.EACH_OF_RESULT:
             await self._expand(result, index, lane, trial, deadline, me)
             return Outcome.EMITTED
         if is_awaitable(result):
@@ -275,11 +206,11 @@ class Workers:
         self, value: Any, result: Any, index: tuple[int, ...], lane: int, trial: Trial
     ) -> Outcome:
         """Put what the operator, other than flat_map, makes of an element and a result."""
-        if self._emission is Emission.INPUT_IF_RESULT:
+        if self.emission == Emission.INPUT_IF_RESULT:
             if not result:
                 return Outcome.FILTERED
             result = value
-        if self._emission is not Emission.NOTHING:
+        if self.emission != Emission.NOTHING:
             await self._put(result, index, lane, trial)
         return Outcome.EMITTED
 
@@ -306,7 +237,7 @@ class Workers:
         # An output that only some outlets have is completed with what stands for it.
         trial = Trial(out % outlets)
         trial.puts = out - trial.skip
-        expands = self._emission is Emission.EACH_OF_RESULT
+        expands = self.emission == Emission.EACH_OF_RESULT
         if answer is Answer.COLLECT:
             failure = recovery.failure(error, value, index, tries)
             place = (*index, trial.puts // outlets) if expands else index
@@ -347,10 +278,7 @@ class Workers:
         if deadline is not None:
             deadline.start()
         try:
-            waits = is_awaitable(result)
-            if (waits or isinstance(result, AsyncIterable)) and self._idle == 0 and self._alive < self._limit:
-                self._hire_more()
-            if waits:
+            if is_awaitable(result):
                 result = await result
             if isinstance(result, AsyncIterable):
                 children = result.__aiter__()
@@ -388,8 +316,9 @@ class Workers:
     ) -> None:
         await self._put(value, index, lane, trial, deadline)
         turn = self._stage.host.turn
-        if turn.is_over(me, self._quantum_s):
-            await turn.give_way(me, self._quantum_s)
+        quantum_s = QUANTUM_S / self.alive
+        if turn.is_over(me, quantum_s):
+            await turn.give_way(me, quantum_s)
 
     async def _put(
         self, value: Any, index: tuple[int, ...], lane: int, trial: Trial, deadline: Deadline | None = None
@@ -414,7 +343,7 @@ class Workers:
     async def _end_element(self, index: tuple[int, ...], lane: int, puts: int) -> None:
         """END marks, where no element says it all. Its puts were dealt to the outlets in turn."""
         stage = self._stage
-        if not stage.ended_outlets or (puts and self._emission is not Emission.EACH_OF_RESULT):
+        if not stage.ended_outlets or (puts and self.emission != Emission.EACH_OF_RESULT):
             return
         outlets = len(stage.outlets)
         for which, (outlet, offset) in enumerate(stage.outlets):
@@ -430,8 +359,8 @@ class Workers:
                 await self._wait_to_put(outlet, entry)
 
     async def _wait_to_put(self, outlet: Outlet, entry: Entry) -> None:
-        self._blocked += 1
+        self.blocked += 1
         try:
             await outlet.put(entry)
         finally:
-            self._blocked -= 1
+            self.blocked -= 1

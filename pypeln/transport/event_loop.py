@@ -17,21 +17,13 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-from pypeln._core.queue import CLOSED, EMPTY, END, InPort, OutPort
+from pypeln._core.entries import CLOSED_ENTRY, ELEMENT, EMPTY_ENTRY
+from pypeln._core.loop_ports import PortInlet, PortOutlet
+from pypeln._core.queue import InPort, OutPort
 from pypeln.errors import RunAborted
-from pypeln.transport.loop_queue import (
-    ABORTED_ENTRY,
-    CLOSED_ENTRY,
-    ELEMENT,
-    EMPTY_ENTRY,
-    ROOM_ENTRY,
-    SOFT_BOUND,
-    Entry,
-    LoopQueue,
-    resolve,
-)
+from pypeln.transport.loop_queue import ABORTED_ENTRY, ROOM_ENTRY, SOFT_BOUND, Entry, LoopQueue, resolve
 
 __all__ = [
     "CLOSED_ENTRY",
@@ -62,7 +54,7 @@ class Outlet(Protocol):
 
     def put_nowait(self, entry: Entry) -> bool: ...
     async def put(self, entry: Entry) -> None: ...
-    def put_some(self, entries: list[Entry]) -> int: ...
+    def put_values(self, values: list[Any], start: int, position: int, lane: int) -> int: ...
     def room(self) -> int: ...
     async def wait_room(self) -> None: ...
     def close(self) -> None: ...
@@ -127,7 +119,7 @@ def listen(loop: asyncio.AbstractEventLoop, fd: int, heard: Callable[[], None]) 
     return reader
 
 
-class AsyncInPort:
+class AsyncInPort(PortInlet):
     """The taking end of a ring, for all worker coroutines of a stage.
 
     Args:
@@ -135,38 +127,13 @@ class AsyncInPort:
     """
 
     def __init__(self, port: InPort) -> None:
-        self._port = port
+        super().__init__(port)
         self._takers: deque[asyncio.Future[Entry]] = deque()
-        self._given_back: deque[Entry] = deque()
         self._bell: BellReader | None = None
-        self._flows = False
-        self._aborted = False
 
     def backlog(self) -> int:
         """How many entries may wait: a ring is not asked, a stream that has not paused counts as endless."""
-        return SOFT_BOUND if self._flows else 0
-
-    def take_nowait(self) -> Entry:
-        """The next entry, `EMPTY_ENTRY`, or `CLOSED_ENTRY`. Raises RunAborted, or what decoding raises."""
-        if self._aborted:
-            raise RunAborted
-        if self._given_back:
-            return self._given_back.popleft()
-        port = self._port
-        value = port.take_nowait()
-        if value is EMPTY:
-            self._flows = False
-            return EMPTY_ENTRY
-        if value is CLOSED:
-            self._hush()
-            # Who took it need not be who waits: without the bell nobody else would tell them.
-            while self._takers:
-                resolve(self._takers.popleft(), CLOSED_ENTRY)
-            return CLOSED_ENTRY
-        self._flows = True
-        if value is END:
-            return (None, port.index, port.lane, port.count)
-        return (value, port.index, port.lane, ELEMENT)
+        return SOFT_BOUND if self.flows else 0
 
     async def take(self) -> Entry:
         """`take_nowait`, once there is something."""
@@ -179,8 +146,8 @@ class AsyncInPort:
         self._takers.append(waiter)
         try:
             if self._bell is None:
-                self._bell = listen(loop, self._port.fileno(), self._serve)
-            if len(self._takers) == 1 and self._port.arm():
+                self._bell = listen(loop, self.port.fileno(), self._serve)
+            if len(self._takers) == 1 and self.port.arm():
                 self._serve()
             entry = await waiter
         except BaseException as error:
@@ -198,8 +165,8 @@ class AsyncInPort:
 
     def abort(self) -> None:
         """Whoever takes gets `RunAborted`; the loop no longer listens. Idempotent. The ring goes on."""
-        self._aborted = True
-        self._given_back.clear()
+        self.aborted = True
+        self.given_back.clear()
         while self._takers:
             resolve(self._takers.popleft(), ABORTED_ENTRY)
         self._hush()
@@ -220,20 +187,27 @@ class AsyncInPort:
                 takers.popleft().set_exception(error)
                 continue
             if entry is EMPTY_ENTRY:
-                if not self._port.arm():
+                if not self.port.arm():
                     return
-            elif entry is not CLOSED_ENTRY:  # of which take_nowait has told them all
+            elif entry is not CLOSED_ENTRY:  # of which `_found_end` has told them all
                 takers.popleft().set_result(entry)
 
     def _give_back(self, entry: Entry) -> None:
-        if entry is CLOSED_ENTRY or entry is ABORTED_ENTRY or self._aborted:
+        if entry is CLOSED_ENTRY or entry is ABORTED_ENTRY or self.aborted:
             return
         while self._takers:
             waiter = self._takers.popleft()
             if not waiter.done():
                 waiter.set_result(entry)
                 return
-        self._given_back.appendleft(entry)
+        self.given_back.appendleft(entry)
+
+    def _found_end(self) -> None:
+        """There are no more entries, and all have closed."""
+        self._hush()
+        # Who finds it need not be who waits: without the bell nobody else would tell them.
+        while self._takers:
+            resolve(self._takers.popleft(), CLOSED_ENTRY)
 
     def _hush(self) -> None:
         if self._bell is not None:
@@ -241,7 +215,7 @@ class AsyncInPort:
             self._bell = None
 
 
-class AsyncOutPort:
+class AsyncOutPort(PortOutlet):
     """The putting end of a ring, for all worker coroutines of a stage.
 
     Args:
@@ -258,90 +232,70 @@ class AsyncOutPort:
         maxsize: int | None = None,
         unsendable: Callable[[Exception, tuple[int, ...]], Exception] | None = None,
     ) -> None:
-        self._port = port
-        self._unsendable = unsendable
+        super().__init__(port, unsendable)
         self._room = SOFT_BOUND // 2 if maxsize == 0 else 1
-        self._putters: deque[tuple[asyncio.Future[Entry], Entry]] = deque()
         self._bell: BellReader | None = None
-        self._aborted = False
 
     def room(self) -> int:
         """What a source may take ahead: a ring is not asked for its room."""
-        return 0 if self._putters else self._room
+        return 0 if self.putters else self._room
 
     def put_nowait(self, entry: Entry) -> bool:
         """Put an entry if there is room that nobody waits for. Raises RunAborted, or what encoding raises."""
-        if self._putters:
+        if self.putters:
             return False
         return self._push(entry)
 
     async def put(self, entry: Entry) -> None:
         """Put an entry, waiting for room. Raises RunAborted, or what encoding raises."""
-        if self._putters or not self._push(entry):
+        if self.putters or not self._push(entry):
             await self._line_up(entry)
-
-    def put_some(self, entries: list[Entry]) -> int:
-        """Put the first of these entries, as many as there is room for now, and return how many that was."""
-        for number, entry in enumerate(entries):
-            if not self.put_nowait(entry):
-                return number
-        return len(entries)
 
     async def wait_room(self) -> None:
         """Wait until those who wait have put. Raises RunAborted."""
-        if self._putters:
+        if self.putters:
             await self._line_up(ROOM_ENTRY)
 
     def close(self) -> None:
         """This stage will put no more."""
         self._hush()
-        self._port.close()
+        self.port.close()
 
     def abort(self) -> None:
         """Whoever puts gets `RunAborted`; the loop no longer listens. Idempotent. The ring goes on."""
-        self._aborted = True
-        while self._putters:
-            resolve(self._putters.popleft()[0], ABORTED_ENTRY)
+        self.aborted = True
+        while self.putters:
+            resolve(self.putters.popleft()[0], ABORTED_ENTRY)
         self._hush()
 
     def _push(self, entry: Entry) -> bool:
-        if self._aborted:
-            raise RunAborted
-        value, index, lane, count = entry
-        if count == ELEMENT:
-            try:
-                return self._port.put_nowait(value, index, lane)
-            except Exception as error:
-                if self._unsendable is None:
-                    raise
-                raise self._unsendable(error, index) from error
-        if entry is ROOM_ENTRY:
+        if entry is ROOM_ENTRY and not self.aborted:
             return True
-        return self._port.put_end_nowait(index, lane, count)
+        return self.send_entry(entry)
 
     async def _line_up(self, entry: Entry) -> None:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Entry] = loop.create_future()
         place = (waiter, entry)
-        self._putters.append(place)
+        self.putters.append(place)
         try:
             if self._bell is None:
-                self._bell = listen(loop, self._port.fileno(), self._serve)
-            if len(self._putters) == 1 and self._port.arm():
+                self._bell = listen(loop, self.port.fileno(), self._serve)
+            if len(self.putters) == 1 and self.port.arm():
                 self._serve()
             answer = await waiter
         except BaseException as error:
             if isinstance(error, GeneratorExit):
                 self._hush()  # as in AsyncInPort.take
-            if place in self._putters:
-                self._putters.remove(place)
+            if place in self.putters:
+                self.putters.remove(place)
             raise
         if answer is ABORTED_ENTRY:
             raise RunAborted
 
     def _serve(self) -> None:
         """Put what the waiting putters have, and ask for the bell when there is no more room."""
-        putters = self._putters
+        putters = self.putters
         while putters:
             waiter, entry = putters[0]
             if waiter.done():
@@ -359,7 +313,7 @@ class AsyncOutPort:
             if done:
                 putters.popleft()
                 waiter.set_result(entry)
-            elif not self._port.arm():
+            elif not self.port.arm():
                 return
 
     def _hush(self) -> None:

@@ -1,9 +1,7 @@
 """A bounded queue between coroutines of one event loop.
 
-What goes through is an *entry*, the tuple `(value, index, lane, count)`: an element when `count` is
-`ELEMENT`, else an END mark, which says that the element at `index` has `count` children.
-
-An attempt without waiting (`take_nowait`, `put_nowait`) makes no Future and does not suspend. A wait is
+What goes through is an *entry*, see `_core/entries.pyx`, which has the buffer and all that is done while
+nobody waits. An attempt without waiting (`take_nowait`, `put_nowait`) makes no Future. A wait is
 a Future in a line, first come first served, and the other side *hands over*: it resolves the Future with
 the entry, so that nobody wakes to find that another was faster.
 
@@ -17,13 +15,12 @@ import asyncio
 from collections import deque
 from typing import Any, Final
 
+from pypeln._core.entries import CLOSED_ENTRY, EMPTY_ENTRY, LoopBuffer
 from pypeln.errors import RunAborted
 
 Entry = tuple[Any, tuple[int, ...], int, int]
 
-ELEMENT: Final = -1  # the count of an entry that is an element
-EMPTY_ENTRY: Final[Entry] = (None, (), 0, -2)  # compared by identity, like the two below
-CLOSED_ENTRY: Final[Entry] = (None, (), 0, -3)
+# Compared by identity, like those of `entries`.
 ABORTED_ENTRY: Final[Entry] = (None, (), 0, -4)
 ROOM_ENTRY: Final[Entry] = (None, (), 0, -5)  # in the line of putters: wants to know of room, puts nothing
 
@@ -38,14 +35,15 @@ HYSTERESIS_FROM: Final = 64
 # nap: those who put leave them alone until the nap is over or the queue half full. Whether the stream is fast
 # is found out by trying: a nap in which this many entries came is followed by another, and after one that was
 # not worth it the queue wakes its takers at once for 32 waits, then 64, up to 1024: what one element waits
-# for another is not a stream.
-NAP_S: Final = 0.0005
+# for another is not a stream. One that ended late says nothing: the loop, or all of the process, could not
+# run. Timers of uvloop know whole milliseconds only.
+NAP_S: Final = 0.001
 NAP_WORTH: Final = 8
 FIRST_NAP: Final = 16  # waits; a short run never naps
 LONGEST_AWAKE: Final = 1024
 
 
-class LoopQueue:
+class LoopQueue(LoopBuffer):
     """A bounded queue between coroutines of one event loop.
 
     Belongs to the thread of that loop. An element that waits in `put` is not in the queue yet.
@@ -65,39 +63,19 @@ class LoopQueue:
         ['a', True]
     """
 
-    __slots__ = (
-        "_aborted",
-        "_awake",
-        "_bound",
-        "_entries",
-        "_limit",
-        "_nap",
-        "_nappers",
-        "_producers",
-        "_putters",
-        "_resume_at",
-        "_takers",
-        "_waits",
-        "maxsize",
-    )
+    __slots__ = ("_awake", "_nap", "_nap_due", "_nappers", "_waits", "maxsize")
 
     def __init__(self, maxsize: int = 0, producers: int = 1) -> None:
+        bound = maxsize or SOFT_BOUND
+        super().__init__(bound, bound - 1 if bound < HYSTERESIS_FROM else bound // 2, producers)
+        # Of the base class: `takers` and `putters`, who wait, in line (while there are takers, nothing is in
+        # the queue); `limit`, the entries at which a put stops to think: bound, or the end of a nap.
         self.maxsize = maxsize
-        self._bound = maxsize or SOFT_BOUND
-        self._resume_at = self._bound - 1 if self._bound < HYSTERESIS_FROM else self._bound // 2
-        self._producers = producers
-        self._aborted = False
-        self._entries: deque[Entry] = deque()
-        self._takers: deque[asyncio.Future[Entry]] = deque()  # when there are any, nothing is in the queue
-        self._putters: deque[tuple[asyncio.Future[Entry], Entry]] = deque()
-        self._limit = self._bound  # entries at which put_nowait stops to think: bound, or end of a nap
         self._nappers: deque[asyncio.Future[Entry]] = deque()
         self._nap: asyncio.TimerHandle | None = None
+        self._nap_due = 0.0
         self._awake = FIRST_NAP  # waits from one nap to the next
         self._waits = 0  # since the last nap
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     @property
     def capacity(self) -> int:
@@ -107,46 +85,25 @@ class LoopQueue:
     @property
     def closed(self) -> bool:
         """Whether every producer has closed. Entries may still be waiting."""
-        return self._producers <= 0
-
-    @property
-    def aborted(self) -> bool:
-        """Whether whoever takes or puts gets `RunAborted`."""
-        return self._aborted
+        return self.producers <= 0
 
     @property
     def awaited(self) -> bool:
         """Whether anybody waits for an entry."""
-        return bool(self._takers or self._nappers)
+        return bool(self.takers or self._nappers)
 
     @property
     def count(self) -> int:
         """Entries that it holds."""
-        return len(self._entries)
+        return len(self)
 
     def backlog(self) -> int:
         """Entries that wait to be taken."""
-        return len(self._entries)
+        return len(self)
 
     def room(self) -> int:
         """Entries that can be put now without waiting."""
-        return 0 if self._putters else self._bound - len(self._entries)
-
-    def take_nowait(self) -> Entry:
-        """The next entry, `EMPTY_ENTRY`, or `CLOSED_ENTRY` when no more can come.
-
-        Raises:
-            RunAborted: The run ends early.
-        """
-        entries = self._entries
-        if entries:
-            entry = entries.popleft()
-            if self._putters and len(entries) <= self._resume_at:
-                self._admit()
-            return entry
-        if self._aborted:
-            raise RunAborted
-        return EMPTY_ENTRY if self._producers > 0 else CLOSED_ENTRY
+        return 0 if self.putters else self.bound - len(self)
 
     async def take(self) -> Entry:
         """The next entry, once there is one, or `CLOSED_ENTRY`.
@@ -166,37 +123,14 @@ class LoopQueue:
         except BaseException:
             if waiter.done() and not waiter.cancelled():
                 self._give_back(waiter.result())
-            elif waiter in self._takers:
-                self._takers.remove(waiter)
+            elif waiter in self.takers:
+                self.takers.remove(waiter)
             elif waiter in self._nappers:
                 self._nappers.remove(waiter)
             raise
         if entry is ABORTED_ENTRY:
             raise RunAborted
         return entry
-
-    def put_nowait(self, entry: Entry) -> bool:
-        """Put an entry if there is room and nobody waits for it; False otherwise.
-
-        Raises:
-            RunAborted: The run ends early.
-        """
-        takers = self._takers
-        while takers:
-            waiter = takers.popleft()
-            if not waiter.done():
-                waiter.set_result(entry)
-                return True
-        entries = self._entries
-        if len(entries) < self._limit and not self._putters:
-            entries.append(entry)
-            return True
-        if self._aborted:
-            raise RunAborted
-        if self._nap is not None:
-            self._end_nap()
-            return self.put_nowait(entry)
-        return False
 
     async def put(self, entry: Entry) -> None:
         """Put an entry, waiting for room.
@@ -207,100 +141,102 @@ class LoopQueue:
         if not self.put_nowait(entry):
             await self._line_up(entry)
 
-    def put_some(self, entries: list[Entry]) -> int:
-        """Put the first of these entries, as many as there is room for now, and return how many that was.
-
-        Raises:
-            RunAborted: The run ends early.
-        """
-        handed = 0
-        while self._takers and handed < len(entries):
-            self.put_nowait(entries[handed])
-            handed += 1
-        if self._aborted:
-            raise RunAborted
-        room = self.room()
-        rest = entries[handed : handed + room] if handed or len(entries) > room else entries
-        self._entries.extend(rest)
-        if self._nap is not None and len(self._entries) >= self._limit:
-            self._end_nap()
-        return handed + len(rest)
-
     async def wait_room(self) -> None:
         """Wait until there is room. Another producer may be faster to use it.
 
         Raises:
             RunAborted: The run ends early.
         """
-        if self._aborted:
+        if self.aborted:
             raise RunAborted
         if not self.room():
             await self._line_up(ROOM_ENTRY)
 
     def close(self) -> None:
         """One producer will put no more; after the last, takers get what is left, then `CLOSED_ENTRY`."""
-        self._producers -= 1
-        if self._producers <= 0:
+        self.producers -= 1
+        if self.producers <= 0:
             if self._nap is not None:
                 self._end_nap()
-            while self._takers:
-                resolve(self._takers.popleft(), CLOSED_ENTRY)
+            while self.takers:
+                resolve(self.takers.popleft(), CLOSED_ENTRY)
 
     def abort(self) -> None:
         """Drop everything; whoever takes or puts gets `RunAborted`. Idempotent."""
-        self._aborted = True
-        self._bound = self._limit = 0
-        self._entries.clear()
+        self._abort()
         if self._nap is not None:
             self._end_nap()
-        while self._takers:
-            resolve(self._takers.popleft(), ABORTED_ENTRY)
-        while self._putters:
-            resolve(self._putters.popleft()[0], ABORTED_ENTRY)
+        while self.takers:
+            resolve(self.takers.popleft(), ABORTED_ENTRY)
+        while self.putters:
+            resolve(self.putters.popleft()[0], ABORTED_ENTRY)
+
+    def _put_slowly(self, entry: Entry) -> bool:
+        """`put_nowait`, where somebody waits or there is no room at first sight."""
+        takers = self.takers
+        while takers:
+            waiter = takers.popleft()
+            if not waiter.done():
+                waiter.set_result(entry)
+                return True
+        if len(self) < self.limit and not self.putters:
+            self._append(entry)
+            return True
+        if self.aborted:
+            raise RunAborted
+        if self._nap is not None:
+            self._end_nap()
+            return self.put_nowait(entry)
+        return False
 
     def _line_of_takers(self, loop: asyncio.AbstractEventLoop) -> deque[asyncio.Future[Entry]]:
         """Where the next taker waits: to be woken at once, or at the end of a nap."""
         if self._nap is not None:
             return self._nappers
-        if self._takers or self._bound < HYSTERESIS_FROM:
-            return self._takers
+        if self.takers or self.bound < HYSTERESIS_FROM:
+            return self.takers
         self._waits += 1
         if self._waits <= self._awake:
-            return self._takers
+            return self.takers
         self._waits = 0
-        self._limit = self._bound // 2
-        self._nap = loop.call_later(NAP_S, self._end_nap)
+        self.limit = self.bound // 2
+        self._nap_due = loop.time() + NAP_S
+        self._nap = loop.call_later(NAP_S, self._nap_over)
         return self._nappers
 
-    def _end_nap(self) -> None:
+    def _nap_over(self) -> None:
+        late_s = asyncio.get_running_loop().time() - self._nap_due
+        self._end_nap(says_little=late_s > NAP_S and len(self) > 0)
+
+    def _end_nap(self, says_little: bool = False) -> None:
         if self._nap is not None:
             self._nap.cancel()
             self._nap = None
-        self._limit = self._bound
-        entries, nappers = self._entries, self._nappers
-        if len(entries) >= NAP_WORTH:
+        self.limit = self.bound
+        nappers = self._nappers
+        if len(self) >= NAP_WORTH:
             self._awake = 0
-        else:
+        elif not says_little:
             self._awake = min(max(self._awake * 2, 2 * FIRST_NAP), LONGEST_AWAKE)
-        while nappers and entries:
+        while nappers and len(self):
             waiter = nappers.popleft()
             if not waiter.done():
-                waiter.set_result(entries.popleft())
-        self._takers.extend(nappers)
+                waiter.set_result(self._popleft())
+        self.takers.extend(nappers)
         nappers.clear()
-        if self._putters and len(entries) <= self._resume_at:
+        if self.putters and len(self) <= self.resume_at:
             self._admit()
 
     async def _line_up(self, entry: Entry) -> None:
         waiter: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
         place = (waiter, entry)
-        self._putters.append(place)
+        self.putters.append(place)
         try:
             answer = await waiter
         except BaseException:
-            if place in self._putters:
-                self._putters.remove(place)
-            if not self._aborted:
+            if place in self.putters:
+                self.putters.remove(place)
+            if not self.aborted:
                 self._admit()  # its place in line may have been all that kept the next ones waiting
             raise
         if answer is ABORTED_ENTRY:
@@ -308,25 +244,25 @@ class LoopQueue:
 
     def _admit(self) -> None:
         """Move entries of waiting putters in, as far as there is room."""
-        entries, putters = self._entries, self._putters
-        while putters and len(entries) < self._bound:
+        putters = self.putters
+        while putters and len(self) < self.bound:
             waiter, entry = putters.popleft()
             if waiter.done():
                 continue
             if entry is not ROOM_ENTRY:
-                entries.append(entry)
+                self._append(entry)
             waiter.set_result(entry)
 
     def _give_back(self, entry: Entry) -> None:
         """Return what was handed to a taker that was cancelled before it could run."""
-        if self._aborted or entry is CLOSED_ENTRY or entry is ABORTED_ENTRY:
+        if self.aborted or entry is CLOSED_ENTRY or entry is ABORTED_ENTRY:
             return
-        while self._takers:
-            waiter = self._takers.popleft()
+        while self.takers:
+            waiter = self.takers.popleft()
             if not waiter.done():
                 waiter.set_result(entry)
                 return
-        self._entries.appendleft(entry)
+        self._append_first(entry)
 
 
 def resolve(waiter: asyncio.Future[Entry], entry: Entry) -> None:

@@ -27,7 +27,7 @@ from harness.rounds import Interpreters, Row, run_case  # noqa: E402
 LONGEST_S = 120
 
 # Why a contender may not have run: what it needs, the tests do not install.
-MAY_BE_MISSING = re.compile(r"no --old-python|(joblib|streamable|torch) is not installed")
+MAY_BE_MISSING = re.compile(r"no --old-python|(aiohttp|aiometer|joblib|streamable|torch) is not installed")
 
 
 def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,10 @@
+class Counters:
+    taken: int
+    emitted: int
+    filtered: int
+    failed: int
+    timed_out: int
+    lost: int
+    sent: int
+    retried: int
+    restarts: int
