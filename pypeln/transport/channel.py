@@ -54,11 +54,12 @@ class _Queue(Generic[T]):
         self.total_sources = total_sources
         self._ports = threading.local()
 
-    def put(self, value: T, timeout: float | None = None) -> None:
-        """Put an element, waiting for room.
+    def put(self, value: T, block: bool = True, timeout: float | None = None) -> None:
+        """Put an element, waiting for room. The arguments are those of `queue.Queue.put`.
 
         Arguments:
             value: The element.
+            block: False for not to wait.
             timeout: Seconds to wait at most; None for as long as it takes.
 
         Raises:
@@ -68,6 +69,8 @@ class _Queue(Generic[T]):
         """
         if self._put_at_once(value):
             return
+        if not block:
+            raise queue.Full
         # It can be encoded. What is raised now comes of the waiting, from a signal handler for one.
         port = self._out_port()
         try:
@@ -89,19 +92,26 @@ class _Queue(Generic[T]):
         if not self._put_at_once(value):
             raise queue.Full
 
-    def get(self, timeout: float | None = None) -> T:
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
         """The next element, in the order of the puts of each source.
 
+        The arguments are those of `queue.Queue.get`.
+
         Arguments:
+            block: False for not to wait.
             timeout: Seconds to wait at most; None for as long as it takes.
 
         Raises:
             queue.Empty: Nothing came for `timeout` seconds, or the queue is closed and empty.
         """
-        value = self._take(timeout, lambda: False)
+        value = self._take(timeout if block else 0, lambda: False)
         if value is EMPTY or value is CLOSED:
             raise queue.Empty
         return value  # type: ignore[no-any-return]
+
+    def get_nowait(self) -> T:
+        """The next element, if there is one. Raises `queue.Empty` otherwise."""
+        return _Queue.get(self, block=False)
 
     def close(self) -> None:
         """One source is done: no put of it is under way, and none will follow.
@@ -116,11 +126,19 @@ class _Queue(Generic[T]):
 
     def is_done(self) -> bool:
         """Whether it is closed and empty."""
-        return self._is_closed() and self.qsize() == 0
+        return self._is_closed() and self.empty()
 
     def qsize(self) -> int:
         """How many elements wait, more or less: others may be putting and taking."""
         return self._ring().count
+
+    def empty(self) -> bool:
+        """Whether nothing waits, more or less: others may be putting and taking."""
+        return self.qsize() == 0
+
+    def full(self) -> bool:
+        """Whether `maxsize` elements wait, more or less; without a `maxsize` never."""
+        return 0 < self.maxsize <= self.qsize()
 
     def __iter__(self) -> Iterator[T]:
         while (value := self._take(None, lambda: False)) is not CLOSED:
@@ -386,6 +404,14 @@ class TaskQueue(_Queue[T]):
         inlet = self._entries()
         while (entry := await inlet.take()) is not CLOSED_ENTRY:
             yield entry[0]
+
+    async def worker_done(self) -> None:  # type: ignore[override]
+        """The name that pypeln 0.4.9 had for `close`, to be awaited as there."""
+        self.close()
+
+    def worker_done_nowait(self) -> None:
+        """The name that pypeln 0.4.9 had for `close`, for code that cannot await."""
+        self.close()
 
     def close(self) -> None:
         """One source is done. From any thread."""
