@@ -14,7 +14,7 @@ from pypeln._core.memory import Ledger, Segment, Window
 from pypeln._core.queue import InPort, OutPort
 from pypeln.run.plan import Edge, Plan, PlannedStage, WorkerKind
 from pypeln.transport.bells import Bell, ring_fd
-from pypeln.transport.in_process import InProcessQueue
+from pypeln.transport.in_process import MOST_SLOTS, InProcessQueue
 from pypeln.transport.shared_memory import Layout, Region, SharedQueue
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ class Wiring:
         return counts
 
     def _queue(self, edge: Edge, producers: int, layout: Layout) -> Queue:
+        maxsize = min(edge.maxsize, MOST_SLOTS)
         kinds = {self.plan.stages[id].kind for id in edge.producers}
         consumer = self.plan.stage_of(edge)
         into_loop = self.async_sink if consumer is None else consumer.kind is WorkerKind.TASK
@@ -197,14 +198,14 @@ class Wiring:
         if kinds == {WorkerKind.TASK} and into_loop:
             from pypeln.transport.loop_queue import LoopQueue  # brings asyncio, which others can do without
 
-            return LoopQueue(edge.maxsize, producers)
+            return LoopQueue(maxsize, producers)
         consumer_bell = Bell() if into_loop else None
         producer_bell = Bell() if out_of_loop else None
         if consumer is not None:
             kinds.add(consumer.kind)
         if WorkerKind.PROCESS in kinds:
-            return SharedQueue(layout, edge.maxsize, producers, self.arenas, consumer_bell, producer_bell)
-        return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell)
+            return SharedQueue(layout, maxsize, producers, self.arenas, consumer_bell, producer_bell)
+        return InProcessQueue(maxsize, producers, consumer_bell, producer_bell)
 
     def _plan_windows(self) -> list[WindowPlan]:
         """For each windowed source, the ordered stages it leads to, and the lanes it arrives in there."""

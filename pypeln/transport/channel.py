@@ -24,7 +24,7 @@ from pypeln._core.shared import SharedRing
 from pypeln.errors import EncodeError
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, AsyncInPort, AsyncOutPort
-from pypeln.transport.in_process import InProcessQueue
+from pypeln.transport.in_process import MOST_SLOTS, InProcessQueue
 from pypeln.transport.shared_memory import Layout, SharedQueue
 
 T = TypeVar("T")
@@ -37,6 +37,11 @@ INDEX = (0,)  # elements of these queues come from nowhere in particular
 UNBOUNDED = 1 << 20
 UNBOUNDED_SHARED = 1 << 17
 
+# The largest maxsize of a queue between threads: its slots take 2 GiB once they have all been used.
+MOST_ELEMENTS = 1 << 24
+# Nobody closes a queue this often; each close has a word of its own.
+MOST_SOURCES = 1 << 16
+
 # How often a waiting consumer looks whether somebody died with a slot in hand, or its run was aborted.
 LOOK_S = 0.1
 
@@ -47,9 +52,11 @@ MOST_PROCESSES = 1024
 class _Queue(Generic[T]):
     """What the queues have in common: ports of each thread, closing by as many as there are sources."""
 
+    most_elements = MOST_ELEMENTS
+
     def __init__(self, maxsize: int, total_sources: int) -> None:
-        _check("maxsize", maxsize, 0)
-        _check("total_sources", total_sources, 1)
+        _check("maxsize", maxsize, 0, self.most_elements)
+        _check("total_sources", total_sources, 1, MOST_SOURCES)
         self.maxsize = maxsize
         self.total_sources = total_sources
         self._ports = threading.local()
@@ -227,7 +234,8 @@ class ThreadQueue(_Queue[T]):
     """A queue between threads that pipelines can have as a source: put from any thread, close, iterate.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 1,048,576).
+        maxsize: Elements it may hold, exactly, at most 16,777,216; 0 for no bound of yours (it then holds up
+            to 1,048,576).
         total_sources: How many will close it.
 
     Example:
@@ -270,8 +278,8 @@ class ProcessQueue(_Queue[T]):
     an element it cannot travel.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 131,072,
-            and no more than its byte budget).
+        maxsize: Elements it may hold, exactly, at most 1,048,576; 0 for no bound of yours (it then holds up
+            to 131,072, and no more than its byte budget).
         total_sources: How many will close it.
 
     Example:
@@ -283,6 +291,8 @@ class ProcessQueue(_Queue[T]):
         >>> sorted(pr.map(abs, queue))
         [0, 1, 2]
     """
+
+    most_elements = MOST_SLOTS
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
@@ -355,7 +365,8 @@ class TaskQueue(_Queue[T]):
     to one loop, as do those that take.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 1,048,576).
+        maxsize: Elements it may hold, exactly, at most 16,777,216; 0 for no bound of yours (it then holds up
+            to 1,048,576).
         total_sources: How many will close it.
 
     Example:
@@ -452,8 +463,10 @@ def _identity(pid: int) -> int:
     return (int(fields[19]) << 22 | pid & PID_MASK) & ((1 << 64) - 1)
 
 
-def _check(name: str, value: Any, least: int) -> None:
+def _check(name: str, value: Any, least: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"IterableQueue: {name} is a whole number, not {type(value).__name__}")
     if value < least:
         raise ValueError(f"IterableQueue: {name} is at least {least}, not {value}")
+    if value > most:
+        raise ValueError(f"IterableQueue: {name} is at most {most}, not {value}")

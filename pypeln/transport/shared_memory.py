@@ -23,9 +23,6 @@ from pypeln.transport.in_process import DEFAULT_CAPACITY
 # What no participant of a run shares a line with starts at a multiple of this.
 ALIGNMENT = 128
 
-# More slots than this are not worth their memory: the byte budget bounds such a queue earlier.
-MOST_SLOTS = 1 << 20
-
 
 def byte_budget() -> int:
     """Bytes of payload that one queue between processes may hold.
@@ -73,7 +70,7 @@ class SharedQueue:
 
     Args:
         layout: Where to take the ring's part from.
-        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY.
+        maxsize: Elements it may hold, at most MOST_SLOTS; 0 for DEFAULT_CAPACITY.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
         consumer_bell: Wakes the event loop that takes from it, if one does.
@@ -89,7 +86,7 @@ class SharedQueue:
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
     ) -> None:
-        self.capacity = min(maxsize or DEFAULT_CAPACITY, MOST_SLOTS)
+        self.capacity = maxsize or DEFAULT_CAPACITY
         self.elastic = maxsize == 0
         self.producers = producers
         self.region = layout.add(SharedRing.nbytes_for(self.capacity, producers))

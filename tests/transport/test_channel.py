@@ -150,11 +150,25 @@ def test_many_threads_at_both_ends_lose_and_double_nothing(make: Make) -> None:
 @pytest.mark.parametrize("name", ["maxsize", "total_sources"])
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(-1, ValueError), (1.5, TypeError), ("3", TypeError), (True, TypeError), (None, TypeError)],
+    [
+        (-1, ValueError),
+        (10**9, ValueError),
+        (1 << 70, ValueError),
+        (1.5, TypeError),
+        ("3", TypeError),
+        (True, TypeError),
+        (None, TypeError),
+    ],
 )
 def test_arguments_are_checked(make: Make, name: str, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=f"IterableQueue: {name} is"):
         make(**{name: value})
+
+
+def test_a_queue_of_processes_refuses_more_than_it_can_hold() -> None:
+    """Capped in silence, it would let a program wait for ever that puts all before it takes."""
+    with pytest.raises(ValueError, match="maxsize is at most 1048576, not 1048577"):
+        pr.IterableQueue(maxsize=(1 << 20) + 1)
 
 
 def test_a_queue_without_sources_is_refused(make: Make) -> None:
