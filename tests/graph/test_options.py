@@ -158,6 +158,23 @@ def test_an_async_callback_where_nothing_awaits_is_refused(call: str, argument: 
     assert getattr(getattr(io, call)(abs, [1], **{argument: callback}), argument) is callback
 
 
+class Proxy:
+    """Like the methods of `xmlrpc.client.ServerProxy`: has every attribute."""
+
+    def __getattr__(self, name: str) -> Proxy:
+        return Proxy()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return args[0] if args else {}
+
+
+@pytest.mark.parametrize("call", APPLYING)
+def test_a_proxy_that_has_every_attribute_is_a_function_like_others(call: str) -> None:
+    for front_end in FRONT_ENDS:
+        assert getattr(front_end, call)(Proxy(), [1], on_start=Proxy(), on_done=Proxy()).workers == 1
+    assert list(sync.map(Proxy(), [1], on_start=Proxy(), on_done=Proxy())) == [1]
+
+
 def test_a_number_in_the_place_of_the_stage_is_told_to_be_workers_perhaps() -> None:
     with pytest.raises(TypeError, match="pass workers by keyword"):
         pr.map(abs, 3)  # type: ignore[call-overload]
