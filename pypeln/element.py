@@ -15,3 +15,19 @@ class Element(NamedTuple):
 
     index: tuple[int, ...]  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     value: Any
+
+    def set(self, value: Any) -> Element:
+        """Another value at the same index.
+
+        Args:
+            value: The new value.
+
+        Returns:
+            A new element.
+
+        Example:
+            >>> from pypeln import Element
+            >>> Element((3, 0), "a").set("b")
+            Element(index=(3, 0), value='b')
+        """
+        return Element(self.index, value)

@@ -6,6 +6,7 @@ the attributes travel beside the object, and whether it can be rebuilt is tried 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from pypeln.errors import RemoteError
@@ -15,10 +16,13 @@ Packed = tuple[Any, ...]
 
 
 def traceback_text(error: BaseException) -> str:
-    """The error as Python would print it, with its traceback and causes."""
+    """The error as Python would print it, with its traceback, causes and notes."""
     import traceback
 
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if sys.version_info < (3, 11):  # where Python prints no notes
+        text += "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
+    return text
 
 
 def pack(error: BaseException, text: str) -> Packed:

@@ -163,7 +163,8 @@ def check_not_async(call: str, function: Any, argument: str = "f") -> None:
     while isinstance(function, functools.partial):
         function = function.func
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    if code is not None and code.co_flags & _ASYNC_FLAGS:
+    flags = getattr(code, "co_flags", 0)
+    if isinstance(flags, int) and flags & _ASYNC_FLAGS:  # a proxy has any attribute, of any type
         raise TypeError(
             f"{call}: {argument} is async, and only tasks can await it; use io.{call.rpartition('.')[2]}"
         )

@@ -9,7 +9,7 @@ from pypeln.graph import options
 from pypeln.graph.stage import Stage
 from pypeln.operators.calls import Calls
 from pypeln.operators.from_iterable import as_stage
-from pypeln.run.plan import Emission, Operator
+from pypeln.run.plan import Emission, Operator, WorkerKind
 from pypeln.run.policy import ErrorPolicy
 
 
@@ -52,9 +52,13 @@ class Applying(Calls):
             then: What to do with the complete stage, instead of returning it.
         """
         call = f"{self.name}.{operator.name}"
-        if not self.is_io and operator.emission is not Emission.RESULT:
-            # What map makes of an async function, its coroutines, a later stage of tasks can still await.
-            options.check_not_async(call, f)
+        if not self.is_io:
+            # What map makes of an async function, its coroutines, a later stage of tasks can still await; but
+            # no coroutine leaves a process.
+            if operator.emission is not Emission.RESULT or self.kind is WorkerKind.PROCESS:
+                options.check_not_async(call, f)
+            options.check_not_async(call, on_start, "on_start")
+            options.check_not_async(call, on_done, "on_done")
         description = {
             "f": options.checked_function(call, "f", f),
             "workers": options.checked_workers(call, workers, least=0 if self.is_io else 1),

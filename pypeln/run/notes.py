@@ -9,7 +9,7 @@ from pypeln.errors import EncodeError
 
 
 def note_place(error: BaseException, stage_name: str, index: tuple[int, ...] | None = None) -> None:
-    """Adds a note that tracebacks show; before Python 3.11 it is kept in the same attribute, and not shown.
+    """Adds a note that tracebacks show; before Python 3.11 only that of a process does, `traceback_text`.
 
     Args:
         error: Stays what it is, but for the note.

@@ -16,7 +16,7 @@ from pypeln._core.queue import InPort, OutPort
 from pypeln.run.memory_stats import MemoryStats, memory_of
 from pypeln.run.plan import Edge, Plan, PlannedStage, WorkerKind
 from pypeln.transport.bells import Bell, ring_fd
-from pypeln.transport.in_process import InProcessQueue
+from pypeln.transport.in_process import MOST_SLOTS, InProcessQueue
 from pypeln.transport.shared_memory import Layout, Region, SharedQueue
 
 if TYPE_CHECKING:
@@ -215,6 +215,7 @@ class Wiring:
         return counts
 
     def _queue(self, edge: Edge, producers: int, layout: Layout) -> Queue:
+        maxsize = min(edge.maxsize, MOST_SLOTS)
         kinds = {self.plan.stages[id].kind for id in edge.producers}
         consumer = self.plan.stage_of(edge)
         into_loop = self.async_sink if consumer is None else consumer.kind is WorkerKind.TASK
@@ -222,14 +223,14 @@ class Wiring:
         if kinds == {WorkerKind.TASK} and into_loop:
             from pypeln.transport.loop_queue import LoopQueue  # brings asyncio, which others can do without
 
-            return LoopQueue(edge.maxsize, producers)
+            return LoopQueue(maxsize, producers)
         consumer_bell = Bell() if into_loop else None
         producer_bell = Bell() if out_of_loop else None
         sole = consumer is None or places(consumer) == 1
         if self._is_shared(edge):
             return SharedQueue(
                 layout,
-                edge.maxsize,
+                maxsize,
                 producers,
                 self.arenas,
                 self._queue_bytes,
@@ -237,7 +238,7 @@ class Wiring:
                 producer_bell,
                 sole,
             )
-        return InProcessQueue(edge.maxsize, producers, consumer_bell, producer_bell, sole)
+        return InProcessQueue(maxsize, producers, consumer_bell, producer_bell, sole)
 
     def _is_shared(self, edge: Edge) -> bool:
         ends = edge.producers if edge.consumer is None else [*edge.producers, edge.consumer]

@@ -26,7 +26,7 @@ from pypeln.errors import EncodeError
 from pypeln.platforms import refuse_on_windows
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, AsyncInPort, AsyncOutPort
-from pypeln.transport.in_process import InProcessQueue
+from pypeln.transport.in_process import MOST_SLOTS, InProcessQueue
 from pypeln.transport.shared_memory import Layout, SharedQueue
 
 T = TypeVar("T")
@@ -39,6 +39,11 @@ INDEX = (0,)  # elements of these queues come from nowhere in particular
 UNBOUNDED = 1 << 20
 UNBOUNDED_SHARED = 1 << 17
 
+# The largest maxsize of a queue between threads: its slots take 2 GiB once they have all been used.
+MOST_ELEMENTS = 1 << 24
+# Nobody closes a queue this often; each close has a word of its own.
+MOST_SOURCES = 1 << 16
+
 # How often a waiting consumer looks whether somebody died with a slot in hand, or its run was aborted.
 LOOK_S = 0.1
 
@@ -49,18 +54,21 @@ MOST_PROCESSES = 1024
 class _Queue(Generic[T]):
     """What the queues have in common: ports of each thread, closing by as many as there are sources."""
 
+    most_elements = MOST_ELEMENTS
+
     def __init__(self, maxsize: int, total_sources: int) -> None:
-        _check("maxsize", maxsize, 0)
-        _check("total_sources", total_sources, 1)
+        _check("maxsize", maxsize, 0, self.most_elements)
+        _check("total_sources", total_sources, 1, MOST_SOURCES)
         self.maxsize = maxsize
         self.total_sources = total_sources
         self._ports = threading.local()
 
-    def put(self, value: T, timeout: float | None = None) -> None:
-        """Put an element, waiting for room.
+    def put(self, value: T, block: bool = True, timeout: float | None = None) -> None:
+        """Put an element, waiting for room. The arguments are those of `queue.Queue.put`.
 
         Arguments:
             value: The element.
+            block: False for not to wait.
             timeout: Seconds to wait at most; None for as long as it takes.
 
         Raises:
@@ -70,6 +78,8 @@ class _Queue(Generic[T]):
         """
         if self._put_at_once(value):
             return
+        if not block:
+            raise queue.Full
         # It can be encoded. What is raised now comes of the waiting, from a signal handler for one.
         port = self._out_port()
         try:
@@ -91,19 +101,26 @@ class _Queue(Generic[T]):
         if not self._put_at_once(value):
             raise queue.Full
 
-    def get(self, timeout: float | None = None) -> T:
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
         """The next element, in the order of the puts of each source.
 
+        The arguments are those of `queue.Queue.get`.
+
         Arguments:
+            block: False for not to wait.
             timeout: Seconds to wait at most; None for as long as it takes.
 
         Raises:
             queue.Empty: Nothing came for `timeout` seconds, or the queue is closed and empty.
         """
-        value = self._take(timeout, lambda: False)
+        value = self._take(timeout if block else 0, lambda: False)
         if value is EMPTY or value is CLOSED:
             raise queue.Empty
         return value  # type: ignore[no-any-return]
+
+    def get_nowait(self) -> T:
+        """The next element, if there is one. Raises `queue.Empty` otherwise."""
+        return _Queue.get(self, block=False)
 
     def close(self) -> None:
         """One source is done: no put of it is under way, and none will follow.
@@ -118,11 +135,19 @@ class _Queue(Generic[T]):
 
     def is_done(self) -> bool:
         """Whether it is closed and empty."""
-        return self._is_closed() and self.qsize() == 0
+        return self._is_closed() and self.empty()
 
     def qsize(self) -> int:
         """How many elements wait, more or less: others may be putting and taking."""
         return self._ring().count
+
+    def empty(self) -> bool:
+        """Whether nothing waits, more or less: others may be putting and taking."""
+        return self.qsize() == 0
+
+    def full(self) -> bool:
+        """Whether `maxsize` elements wait, more or less; without a `maxsize` never."""
+        return 0 < self.maxsize <= self.qsize()
 
     def __iter__(self) -> Iterator[T]:
         while (value := self._take(None, lambda: False)) is not CLOSED:
@@ -211,7 +236,8 @@ class ThreadQueue(_Queue[T]):
     """A queue between threads that pipelines can have as a source: put from any thread, close, iterate.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 1,048,576).
+        maxsize: Elements it may hold, exactly, at most 16,777,216; 0 for no bound of yours (it then holds up
+            to 1,048,576).
         total_sources: How many will close it.
 
     Example:
@@ -254,8 +280,8 @@ class ProcessQueue(_Queue[T]):
     an element it cannot travel.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 131,072,
-            and no more than its byte budget).
+        maxsize: Elements it may hold, exactly, at most 1,048,576; 0 for no bound of yours (it then holds up
+            to 131,072, and no more than its byte budget).
         total_sources: How many will close it.
 
     Example:
@@ -267,6 +293,8 @@ class ProcessQueue(_Queue[T]):
         >>> sorted(pr.map(abs, queue))
         [0, 1, 2]
     """
+
+    most_elements = MOST_SLOTS
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
@@ -340,7 +368,8 @@ class TaskQueue(_Queue[T]):
     to one loop, as do those that take.
 
     Arguments:
-        maxsize: Elements it may hold, exactly; 0 for no bound of yours (it then holds up to 1,048,576).
+        maxsize: Elements it may hold, exactly, at most 16,777,216; 0 for no bound of yours (it then holds up
+            to 1,048,576).
         total_sources: How many will close it.
 
     Example:
@@ -390,6 +419,14 @@ class TaskQueue(_Queue[T]):
         while (entry := await inlet.take()) is not CLOSED_ENTRY:
             yield entry[0]
 
+    async def worker_done(self) -> None:  # type: ignore[override]
+        """The name that pypeln 0.4.9 had for `close`, to be awaited as there."""
+        self.close()
+
+    def worker_done_nowait(self) -> None:
+        """The name that pypeln 0.4.9 had for `close`, for code that cannot await."""
+        self.close()
+
     def close(self) -> None:
         """One source is done. From any thread."""
         with self._lock:
@@ -423,8 +460,10 @@ def _identity(pid: int) -> int:
     return (born << 22 | pid & PID_MASK) & ((1 << 64) - 1) if born else 0
 
 
-def _check(name: str, value: Any, least: int) -> None:
+def _check(name: str, value: Any, least: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"IterableQueue: {name} is a whole number, not {type(value).__name__}")
     if value < least:
         raise ValueError(f"IterableQueue: {name} is at least {least}, not {value}")
+    if value > most:
+        raise ValueError(f"IterableQueue: {name} is at most {most}, not {value}")

@@ -9,6 +9,10 @@ from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 # With maxsize=0. Large enough that its content outlasts a nap of either side (docs/design/waiting.md).
 DEFAULT_CAPACITY = 8192
 
+# With any larger maxsize in a run: nobody waits for a queue to be filled, and more slots than this are not
+# worth their memory.
+MOST_SLOTS = 1 << 20
+
 
 class InProcessQueue:
     """A ring of references.

@@ -24,9 +24,6 @@ from pypeln.transport.in_process import DEFAULT_CAPACITY
 # What no participant of a run shares a line with starts at a multiple of this.
 ALIGNMENT = 128
 
-# More slots than this are not worth their memory: the byte budget bounds such a queue earlier.
-MOST_SLOTS = 1 << 20
-
 
 @dataclasses.dataclass
 class Region:
@@ -54,7 +51,7 @@ class SharedQueue:
 
     Args:
         layout: Where to take the ring's part from.
-        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY slots, which hold several each.
+        maxsize: Elements it may hold, at most MOST_SLOTS; 0 for DEFAULT_CAPACITY slots, which hold several each.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
         nbytes: Bytes of payload that may be on their way in it; None for what a queue alone may take.
@@ -74,7 +71,7 @@ class SharedQueue:
         producer_bell: Bell | None = None,
         sole: bool = False,
     ) -> None:
-        self.capacity = min(maxsize or DEFAULT_CAPACITY, MOST_SLOTS)
+        self.capacity = maxsize or DEFAULT_CAPACITY
         self.elastic = maxsize == 0
         self.producers = producers
         self.sole = sole

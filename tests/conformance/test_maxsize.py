@@ -149,3 +149,13 @@ def test_without_maxsize_a_queue_is_bounded_all_the_same(kind: Any, gate: Gate, 
         gate.open()
         thread.join()
         iterator.close()
+
+
+@pytest.mark.parametrize("maxsize", [10**9, 1 << 32, 1 << 70], ids=["a billion", "2**32", "2**70"])
+@pytest.mark.parametrize("kind", KINDS, **by_name)
+def test_a_maxsize_that_nothing_reaches_is_no_error(kind: Any, maxsize: int) -> None:
+    stage = kind.map(str, kind.from_iterable(range(5), maxsize=maxsize), maxsize=maxsize)
+    assert sorted(kind.to_iterable(stage, maxsize=maxsize)) == ["0", "1", "2", "3", "4"]
+    assert len(list(kind.ordered(pl.th.map(str, range(5)), maxsize=maxsize))) == 5
+    stages = [pl.th.map(str, range(5)), pl.io.map(str, range(5))]
+    assert len(list(kind.concat(stages, maxsize=maxsize))) == 10

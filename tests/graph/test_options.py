@@ -139,8 +139,40 @@ def test_an_async_function_where_nothing_awaits_is_refused(call: str, f: Any) ->
     assert getattr(io, call)(f, [1]).f is f
 
 
-def test_map_may_make_coroutines() -> None:
+def test_map_may_make_coroutines_where_they_can_be_passed_on() -> None:
     assert th.map(coroutine, [1]).f is coroutine
+    assert sync.map(coroutine, [1]).f is coroutine
+    with pytest.raises(TypeError, match=r"^pr\.map: f is async, and only tasks can await it; use io\.map$"):
+        pr.map(coroutine, [1])
+
+
+@pytest.mark.parametrize("callback", [coroutine, functools.partial(coroutine), Asynchronous().method])
+@pytest.mark.parametrize("argument", ["on_start", "on_done"])
+@pytest.mark.parametrize("call", APPLYING)
+def test_an_async_callback_where_nothing_awaits_is_refused(call: str, argument: str, callback: Any) -> None:
+    for front_end in (pr, th, sync):
+        with pytest.raises(
+            TypeError, match=rf"{call}: {argument} is async, and only tasks can await it; use io\.{call}$"
+        ):
+            getattr(front_end, call)(abs, [1], **{argument: callback})
+    assert getattr(getattr(io, call)(abs, [1], **{argument: callback}), argument) is callback
+
+
+class Proxy:
+    """Like the methods of `xmlrpc.client.ServerProxy`: has every attribute."""
+
+    def __getattr__(self, name: str) -> Proxy:
+        return Proxy()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return args[0] if args else {}
+
+
+@pytest.mark.parametrize("call", APPLYING)
+def test_a_proxy_that_has_every_attribute_is_a_function_like_others(call: str) -> None:
+    for front_end in FRONT_ENDS:
+        assert getattr(front_end, call)(Proxy(), [1], on_start=Proxy(), on_done=Proxy()).workers == 1
+    assert list(sync.map(Proxy(), [1], on_start=Proxy(), on_done=Proxy())) == [1]
 
 
 def test_a_number_in_the_place_of_the_stage_is_told_to_be_workers_perhaps() -> None:

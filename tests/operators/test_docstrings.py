@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 import pypeln
-import pypeln.graph
-import pypeln.operators
 from pypeln import io, pr, sync, th
 
 MODULES = [
     "pypeln",
-    "pypeln.namespace",
-    *(f"pypeln.operators.{each.name}" for each in pkgutil.iter_modules(pypeln.operators.__path__)),
-    *(f"pypeln.graph.{each.name}" for each in pkgutil.iter_modules(pypeln.graph.__path__)),
+    *(
+        module.name
+        for module in pkgutil.walk_packages(pypeln.__path__, "pypeln.")
+        if not module.name.startswith("pypeln._core.")  # those are in tests/core
+        and not module.name.endswith("__main__")
+    ),
 ]
 CALLS = [
     getattr(front_end, name)

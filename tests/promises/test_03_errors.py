@@ -94,6 +94,7 @@ def test_promise_03_the_traceback_of_a_process_is_shown(start_method: str) -> No
     shown = str(caught.value.__cause__)
     assert "in fail_at" in shown
     assert 'raise TwoArguments(404, "no such thing")' in shown
+    assert f"stage map(fail_at), element_index ({BAD},)" in shown
 
 
 @pytest.mark.parametrize("front_end", [th, io, sync], ids=name)

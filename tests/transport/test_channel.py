@@ -73,7 +73,7 @@ def test_a_closed_queue_takes_no_more(make: Make) -> None:
 def test_it_stays_open_until_every_source_has_closed(make: Make) -> None:
     each = make(total_sources=3)
     each.queue.close()
-    each.queue.worker_done()
+    each.queue.close()
     each.put("still open")
     each.queue.close()
     assert list(each.queue) == ["still open"]
@@ -89,6 +89,9 @@ def test_maxsize_is_exact(make: Make, maxsize: int) -> None:
             each.queue.put_nowait("too many")
         with pytest.raises(standard.Full):
             each.put("too many", timeout=0.001)
+        with pytest.raises(standard.Full):
+            each.put("too many", block=False)
+        assert each.queue.full() and not each.queue.empty()
         assert [each.get() for _ in range(maxsize)] == [(lap, n) for n in range(maxsize)]
 
 
@@ -97,8 +100,14 @@ def test_a_get_with_a_time_out_raises_empty(make: Make) -> None:
     for timeout in (0, 0.001, 0.25):  # the last one is longer than a look around
         with pytest.raises(standard.Empty):
             each.get(timeout=timeout)
+    for look in (lambda: each.get(block=False), lambda: each.get(False, 5.0), each.queue.get_nowait):
+        with pytest.raises(standard.Empty):
+            look()
     each.put(1)
-    assert each.get(timeout=0) == 1
+    each.put(2, True)
+    each.put(3, False)
+    assert not each.queue.empty() and not each.queue.full()
+    assert (each.get(timeout=0), each.get(block=False), each.queue.get_nowait()) == (1, 2, 3)
     each.queue.close()
     with pytest.raises(standard.Empty):
         each.get()
@@ -141,16 +150,47 @@ def test_many_threads_at_both_ends_lose_and_double_nothing(make: Make) -> None:
 @pytest.mark.parametrize("name", ["maxsize", "total_sources"])
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(-1, ValueError), (1.5, TypeError), ("3", TypeError), (True, TypeError), (None, TypeError)],
+    [
+        (-1, ValueError),
+        (10**9, ValueError),
+        (1 << 70, ValueError),
+        (1.5, TypeError),
+        ("3", TypeError),
+        (True, TypeError),
+        (None, TypeError),
+    ],
 )
 def test_arguments_are_checked(make: Make, name: str, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=f"IterableQueue: {name} is"):
         make(**{name: value})
 
 
+def test_a_queue_of_processes_refuses_more_than_it_can_hold() -> None:
+    """Capped in silence, it would let a program wait for ever that puts all before it takes."""
+    with pytest.raises(ValueError, match="maxsize is at most 1048576, not 1048577"):
+        pr.IterableQueue(maxsize=(1 << 20) + 1)
+
+
 def test_a_queue_without_sources_is_refused(make: Make) -> None:
     with pytest.raises(ValueError, match="total_sources is at least 1"):
         make(total_sources=0)
+
+
+@pytest.mark.parametrize("kind", [th, pr])
+def test_the_old_name_of_close(kind: Any) -> None:
+    queue = kind.IterableQueue(total_sources=2)
+    queue.worker_done()
+    assert not queue.is_done()
+    queue.worker_done()
+    assert queue.is_done()
+
+
+def test_the_old_names_of_close_for_tasks() -> None:
+    queue: io.IterableQueue[int] = io.IterableQueue(total_sources=2)
+    asyncio.run(queue.worker_done())
+    assert not queue.is_done()
+    queue.worker_done_nowait()
+    assert queue.is_done()
 
 
 def test_sync_has_the_queue_of_threads() -> None:
