@@ -11,8 +11,23 @@ import sysconfig
 from importlib import metadata
 from pathlib import Path
 
-# Whose versions a report names, where they are installed.
-PACKAGES = ("pypeln", "numpy", "streamable", "joblib", "torch")
+# Whose versions a report names, where they are installed: by the names that are imported.
+PACKAGES = (
+    "pypeln",
+    "numpy",
+    "aiohttp",
+    "aiometer",
+    "faster_fifo",
+    "joblib",
+    "loky",
+    "mpire",
+    "pyper",
+    "streamable",
+    "torch",
+    "uvloop",
+)
+# What an installer calls a package, where that is something else.
+DISTRIBUTIONS = {"faster_fifo": "faster-fifo", "pyper": "python-pyper"}
 
 
 class UnfitPackage(Exception):
@@ -55,7 +70,7 @@ def describe_interpreter() -> dict[str, object]:
     packages: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
-            packages[package] = metadata.version(package)
+            packages[package] = metadata.version(DISTRIBUTIONS.get(package, package))
         except metadata.PackageNotFoundError:
             packages[package] = None
     unfit = None
