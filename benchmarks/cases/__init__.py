@@ -51,6 +51,8 @@ MODULES = {
         if sys.platform == "linux"
         else {}
     ),
+    **{f"W-{case}": "cases.workers" for case in ("P1", "P2", "D1", "E1")},
+    "W-P3-1M-X2": "cases.workers_arrays",
     "IDLE": "cases.idle_cpu",
     "IMPORT": "cases.import_time",
 }
@@ -59,7 +61,7 @@ MODULES = {
 def load_case(name: str) -> Case:
     """Return the case called `name`; raises KeyError when there is none."""
     module = importlib.import_module(MODULES[name])
-    case = module.CASES[name] if hasattr(module, "CASES") else module.CASE
+    case = module.CASE if hasattr(module, "CASE") else module.CASES[name]
     assert isinstance(case, Case)
     assert case.name == name
     return case

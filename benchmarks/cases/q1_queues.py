@@ -39,7 +39,7 @@ CASES = {
             "a queue from one process to another, ints put and taken",
             (
                 Contender("pypeln", Role.PYPELN, 500_000, carry(pypeln_queue, "process")),
-                Contender("pypeln 0.4.9", Role.OLD, 20_000, carry(pypeln_queue, "process")),
+                Contender("pypeln 0.4.9", Role.OLD, 5_000, carry(pypeln_queue, "process")),
                 Contender(
                     "faster-fifo put_many",
                     Role.PEER,

@@ -91,10 +91,16 @@ def describe_machine() -> dict[str, object]:
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "platform": platform.platform(),
+        "platform": _platform(),
         # Other work on the machine makes every figure doubtful, so a report shows it.
         "load_1_min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def _platform() -> str:
+    # A release has more parts than these, which name somebody's build of the system.
+    release = ".".join(platform.release().split("-")[0].split(".")[:2])
+    return " ".join([platform.system(), release, platform.machine(), *platform.libc_ver()]).strip()
 
 
 def _processor() -> str:

@@ -19,11 +19,16 @@ def update(path: str | Path, run: dict[str, Any], cases: list[dict[str, Any]]) -
 
     Ratios are taken within a case, so a case is never made of several runs.
     """
+    add(path, {"runs": [run], "cases": [{**case, "run": 0} for case in cases]})
+
+
+def add(path: str | Path, other: dict[str, Any]) -> None:
+    """Put the cases of another file in the place of those of the same names, or behind the others."""
     kept = load(path) if Path(path).exists() else {"runs": [], "cases": []}
-    new = {case["case"]: {**case, "run": len(kept["runs"])} for case in cases}
+    runs = [*kept["runs"], *other["runs"]]
+    new = {case["case"]: {**case, "run": case["run"] + len(kept["runs"])} for case in other["cases"]}
     merged = [new.pop(case["case"], case) for case in kept["cases"]] + list(new.values())
     used = sorted({case["run"] for case in merged})
-    runs = [*kept["runs"], run]
     answer = {
         "runs": [runs[number] for number in used],
         "cases": [{**case, "run": used.index(case["run"])} for case in merged],

@@ -120,7 +120,11 @@ def rows_of(case: Case, *, only: list[str] | None = None, quick: bool = False) -
         if only is None or contender.name in only
     }
     return [
-        Row(contender, workers, case.quick_items if quick else contender.items)
+        Row(
+            contender,
+            workers,
+            case.quick_items if quick else contender.items * (workers if contender.per_worker else 1),
+        )
         for workers in case.workers
         for contender in case.contenders
         if workers in takes_part.get(contender.name, [])[-1 if quick else 0 :]
