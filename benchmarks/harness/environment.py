@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 # Whose versions a report names, where they are installed: by the names that are imported.
 PACKAGES = (
@@ -86,7 +87,7 @@ def describe_interpreter() -> dict[str, object]:
     }
 
 
-def describe_machine() -> dict[str, object]:
+def describe_machine() -> dict[str, Any]:
     """Return the machine's processor, usable cores, system and present load."""
     return {
         "processor": _processor(),

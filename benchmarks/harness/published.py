@@ -77,7 +77,7 @@ def short_table(cases: Iterable[dict[str, Any]]) -> str:
             if not any(best):
                 cells.append("-")
                 continue
-            figures = " / ".join(quantity(row and row["median"]) for row in best)
+            figures = " / ".join(quantity(row["median"] if row else None) for row in best)
             cell = f"{figures}{unit or ' %'}"
             if role is Role.PYPELN:
                 cell = f"**{cell}**"
