@@ -33,7 +33,7 @@ CASE = Case(
         Contender(
             "faster-fifo by hand",
             Role.CEILING,
-            200_000,
+            100_000,
             apply(faster_fifo_map),
             packages=("faster_fifo",),
         ),

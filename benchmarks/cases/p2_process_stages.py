@@ -105,19 +105,19 @@ CASE = Case(
                 stages(three_pools, stage_map, chunk),
                 packages=packages,
             )
-            for name, stage_map, packages in (
-                ("Executors", executor_map, ()),
-                ("loky", loky_map, ("loky",)),
-                ("mpire", mpire_map, ("mpire",)),
+            for name, stage_map, packages, items in (
+                ("Executors", executor_map, (), 100_000),
+                ("loky", loky_map, ("loky",), 100_000),
+                ("mpire", mpire_map, ("mpire",), 20_000),
             )
-            for chunk, items in ((64, 100_000), (1024, 300_000))
+            for chunk in (64, 1024)
         ),
         Contender("pyper", Role.PEER, 1_000, stages(pyper_stages), packages=("pyper",)),
         Contender("mp.Pipe by hand", Role.CEILING, 1_000_000, by_hand(chunked_pipe_stages)),
         Contender(
             "faster-fifo by hand",
             Role.CEILING,
-            100_000,
+            50_000,
             by_hand(faster_fifo_stages),
             packages=("faster_fifo",),
         ),

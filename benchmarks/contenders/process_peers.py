@@ -18,22 +18,23 @@ def process_peers(
         items: for each chunk size, the elements of a full run.
         slow_items: elements of a full run of those that send elements one by one and at some length.
     """
+    # Each with the elements that it can do in a second or two, however many a chunk holds.
     chunked = [
-        ("Pool", pool_map, ()),
-        ("Executor", executor_map, ()),
-        ("loky", loky_map, ("loky",)),
-        ("mpire", mpire_map, ("mpire",)),
+        ("Pool", pool_map, (), 10**7),
+        ("Executor", executor_map, (), 300_000),
+        ("loky", loky_map, ("loky",), 300_000),
+        ("mpire", mpire_map, ("mpire",), 50_000),
     ]
     return (
         *(
             Contender(
                 f"{name} chunk {chunk}",
                 Role.PEER,
-                number if chunk > 1 or name == "Pool" else min(number, slow_items),
+                min(number, most if chunk > 1 or name == "Pool" else slow_items),
                 apply(stage_map, chunk),
                 packages=packages,
             )
-            for name, stage_map, packages in chunked
+            for name, stage_map, packages, most in chunked
             for chunk, number in items.items()
         ),
         Contender("pyper", Role.PEER, slow_items, apply(pyper_map), packages=("pyper",)),
