@@ -65,6 +65,14 @@ def pyper_map(f: F, source: Iterable[Any], workers: int) -> Results:
     yield pipeline()
 
 
+@contextmanager
+def streamable_map(f: F, source: Iterable[Any], workers: int) -> Results:
+    """The streamable library on an executor of processes, unordered as the others."""
+    streamable = importlib.import_module("streamable")
+    with ProcessPoolExecutor(workers) as executor:
+        yield streamable.stream(source).map(f, concurrency=executor, as_completed=True)
+
+
 def _work(f: F, taken: Any, given: Any) -> None:
     for element in iter(taken.get, None):
         given.put(f(element))

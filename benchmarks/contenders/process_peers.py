@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from contenders.process_map import executor_map, loky_map, mpire_map, pool_map, pyper_map
+from contenders.process_map import executor_map, loky_map, mpire_map, pool_map, pyper_map, streamable_map
 from harness.case import Contender, Opener, Role
 
 
@@ -37,5 +37,6 @@ def process_peers(
             for name, stage_map, packages, most in chunked
             for chunk, number in items.items()
         ),
+        Contender("streamable", Role.PEER, slow_items, apply(streamable_map), packages=("streamable",)),
         Contender("pyper", Role.PEER, slow_items, apply(pyper_map), packages=("pyper",)),
     )
