@@ -33,12 +33,14 @@ class Payload:
         make: the element of a number.
         change: a new element from one, at little cost.
         chunk: elements of which four chunks fit a pipe of 64 KiB.
+        items: elements of a full run, of contenders that are fast.
     """
 
     title: str
     make: Callable[[int], Any]
     change: Callable[[Any], Any]
     chunk: int
+    items: int = 300_000
 
     def elements(self, items: int) -> Iterator[Any]:
         return islice(cycle([self.make(number) for number in range(min(items, DISTINCT))]), items)
@@ -91,6 +93,7 @@ PAYLOADS = {
         },
         moved,
         chunk=64,
+        items=100_000,
     ),
     "OBJECTS": Payload(
         "objects of a dataclass", lambda n: Reading(f"sensor {n}", n / 7), corrected, chunk=128
@@ -110,12 +113,12 @@ def payload_case(name: str, payload: Payload) -> Case:
         expected=lambda n: map(payload.change, payload.elements(n)),
         key=repr,
         contenders=(
-            Contender("pypeln", Role.PYPELN, 300_000, apply(pypeln_map)),
+            Contender("pypeln", Role.PYPELN, payload.items, apply(pypeln_map)),
             Contender("pypeln 0.4.9", Role.OLD, 3_000, apply(pypeln_map)),
             Contender("Pool chunk 1", Role.PEER, 20_000, apply(pool_map, 1)),
-            Contender("Pool chunk 64", Role.PEER, 200_000, apply(pool_map, 64)),
-            Contender("Pool chunk 1024", Role.PEER, 300_000, apply(pool_map, 1024)),
-            Contender("mp.Pipe by hand", Role.CEILING, 300_000, apply(chunked_pipe_map, payload.chunk)),
+            Contender("Pool chunk 64", Role.PEER, payload.items // 2, apply(pool_map, 64)),
+            Contender("Pool chunk 1024", Role.PEER, payload.items, apply(pool_map, 1024)),
+            Contender("mp.Pipe by hand", Role.CEILING, payload.items, apply(chunked_pipe_map, payload.chunk)),
         ),
     )
 
