@@ -21,7 +21,7 @@ OLD_VERSION = "0.4.9"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parse(arguments)
     try:
         own, old = _check_interpreters(options.old_python)
     except processes.RunFailed as error:
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     together = [blocks] if options.minutes else [[block] for block in blocks]
     status = 0
     for some in together:
-        _measure(rounds, some, options.repeats, options.minutes)
+        measure_rounds(rounds, some, options.repeats, options.minutes)
         for case, rows in some:
             print(f"\n{table(case, rows)}", flush=True)
             for failure in [row.failed for row in rows if row.failed]:
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
-def _measure(
+def measure_rounds(
     rounds: Rounds, blocks: list[tuple[Case, list[Row]]], repeats: int, minutes: float | None
 ) -> None:
     """Run rounds of all `blocks`, as many as `repeats`, or fewer where another would not end in time.
@@ -89,7 +89,8 @@ def _measure(
     _show_progress("")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description="Compare pypeln with its peers, side by side.")
     parser.add_argument(
         "--cases",
@@ -137,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         default=60,
         help="seconds after which a contender has failed (default: 60)",
     )
-    return parser
+    return parser.parse_args(arguments)
 
 
 def _case_names(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from harness.report import quantity, times
 SIZE_OF = re.compile(r"(.+)-1E(\d)$")
 
 # Figures beside the case's own that a table shows.
-SHOWN_EXTRAS = ("p99", "worst", "first", "MiB more")
+SHOWN_EXTRAS = ("p99", "worst", "first", "MiB more", "peak MiB")
 
 # Load at the start of a run that is nobody else's work.
 MOST_LOAD = 0.7

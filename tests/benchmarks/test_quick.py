@@ -15,6 +15,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import run  # noqa: E402
 from cases import MODULES, load_case  # noqa: E402
 from harness import processes, results  # noqa: E402
 from harness.case import Case, Contender, Role  # noqa: E402
@@ -28,7 +29,8 @@ LONGEST_S = 600
 
 # Why a contender may not have run: what it needs, the tests do not install.
 MAY_BE_MISSING = re.compile(
-    r"no --old-python|(aiometer|faster_fifo|joblib|loky|mpire|pyper|streamable|torch) is not installed"
+    r"no --old-python|"
+    r"(aiohttp|aiometer|faster_fifo|joblib|loky|mpire|pyper|streamable|torch|uvloop) is not installed"
 )
 
 
@@ -194,3 +196,57 @@ def test_a_contender_that_failed_once_has_no_figures(tmp_path: Path, monkeypatch
     assert row.failed is not None
     assert "second round fails" in row.failed
     assert "FAILED" in table(case, rows)
+
+
+@pytest.mark.parametrize(("minutes", "rounds_run"), [(None, 5), (10, 5), (1, 2), (0.1, 1)])
+def test_rounds_end_in_the_time_that_is_given(
+    minutes: float | None, rounds_run: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(run, "perf_counter", lambda: now[0])
+    run_cases = []
+
+    class FakeRounds(Rounds):
+        def add(self, case: Case, rows: list[Row], round_name: str) -> None:
+            run_cases.append(case.name)
+            now[0] += 15
+
+    rounds = FakeRounds(Interpreters("", {}, None, {}), timeout_s=1, progress=lambda text: None)
+    blocks: list[tuple[Case, list[Row]]] = [(load_case("P1"), []), (load_case("P5"), [])]
+    run.measure_rounds(rounds, blocks, repeats=5, minutes=minutes)
+    assert run_cases == ["P1", "P5"] * rounds_run
+
+
+def test_worker_counts_and_patterns_of_cases_can_be_chosen() -> None:
+    options = run.parse(["--cases", "T1,q1-*,t1", "--workers", "1,16"])
+    assert options.cases == ["T1", "Q1-PROCESSES", "Q1-THREADS"]
+    assert options.workers == (1, 16)
+
+
+def test_a_quick_run_takes_each_contender_once_with_its_last_worker_count() -> None:
+    rows = rows_of(load_case("P1"), quick=True)
+    assert len(rows) == len(load_case("P1").contenders)
+    assert {row.workers for row in rows if row.contender.name == "pypeln"} == {2}
+    assert {row.workers for row in rows if row.contender.name == "plain map()"} == {1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked at as Linux shows it")
+def test_memory_counts_what_processes_share_once_and_what_is_reserved() -> None:
+    from harness.memory import tree_mib
+
+    before = tree_mib()
+    own = bytearray(os.urandom(1 << 20)) * 32
+    descriptor = os.memfd_create("reserved")
+    os.posix_fallocate(descriptor, 0, 64 << 20)
+    # A child that shares all of it.
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    try:
+        grown = tree_mib() - before
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(descriptor)
+    assert len(own) == 32 << 20
+    assert 96 <= grown < 96 + 16
