@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import date
 from fnmatch import fnmatchcase
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.report import data, table
 from harness.rounds import Interpreters, Rounds, Row, rows_of
 
 OLD_VERSION = "0.4.9"
+NO_TIME = "no time was left"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,7 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
             "own": _versions(own),
             "old": old and _versions(old),
         }
-        results.update(options.json, run, [data(*block) for block in blocks])
+        had_time = [block for block in blocks if any(row.not_run != NO_TIME for row in block[1])]
+        results.update(options.json, run, [data(*block) for block in had_time])
     return status
 
 
@@ -75,16 +78,20 @@ def measure_rounds(
 ) -> None:
     """Run rounds of all `blocks`, as many as `repeats`, or fewer where another would not end in time.
 
-    The first round is run in any case.
+    Cases for which there is no time even in the first round are marked as not run.
     """
-    start = perf_counter()
+    end = perf_counter() + 60 * minutes if minutes else inf
     longest_s = 0.0
     for number in range(1, repeats + 1):
         round_start = perf_counter()
-        if minutes and round_start + longest_s > start + 60 * minutes:
+        if round_start + longest_s > end:
             break
         for case, rows in blocks:
-            rounds.add(case, rows, f"{number}/{repeats}")
+            if perf_counter() < end:
+                rounds.add(case, rows, f"{number}/{repeats}")
+            elif number == 1:
+                for row in rows:
+                    row.not_run = NO_TIME
         longest_s = max(longest_s, perf_counter() - round_start)
     _show_progress("")
 

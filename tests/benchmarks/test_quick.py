@@ -198,7 +198,7 @@ def test_a_contender_that_failed_once_has_no_figures(tmp_path: Path, monkeypatch
     assert "FAILED" in table(case, rows)
 
 
-@pytest.mark.parametrize(("minutes", "rounds_run"), [(None, 5), (10, 5), (1, 2), (0.1, 1)])
+@pytest.mark.parametrize(("minutes", "rounds_run"), [(None, 5), (10, 5), (1, 2), (0.5, 1)])
 def test_rounds_end_in_the_time_that_is_given(
     minutes: float | None, rounds_run: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,9 +212,14 @@ def test_rounds_end_in_the_time_that_is_given(
             now[0] += 15
 
     rounds = FakeRounds(Interpreters("", {}, None, {}), timeout_s=1, progress=lambda text: None)
-    blocks: list[tuple[Case, list[Row]]] = [(load_case("P1"), []), (load_case("P5"), [])]
+    blocks = [(case, rows_of(case)) for case in map(load_case, ("P1", "P5"))]
     run.measure_rounds(rounds, blocks, repeats=5, minutes=minutes)
     assert run_cases == ["P1", "P5"] * rounds_run
+    run_cases.clear()
+    run.measure_rounds(rounds, blocks, repeats=5, minutes=0.2)
+    assert run_cases == ["P1"]
+    assert {row.not_run for row in blocks[0][1]} == {None}
+    assert {row.not_run for row in blocks[1][1]} == {"no time was left"}
 
 
 def test_worker_counts_and_patterns_of_cases_can_be_chosen() -> None:
