@@ -148,12 +148,10 @@ def round_trip(warm_up: int) -> Measure:
 # The number of an element and the time at which it left the source.
 Stamped = tuple[int, float]
 
-# Elements that meet workers which are still starting.
-WARM_UP = 50
-
-
 def latency(figure: str, counts: Callable[[int], bool] = lambda number: True) -> Measure:
     """A measure: microseconds from the source to the consumer, for elements that carry their number and time.
+
+    The first fifth is not counted: the workers may still be starting.
 
     Args:
         figure: which of median, p99 and worst is the case's figure; the others are quoted beside it.
@@ -166,7 +164,7 @@ def latency(figure: str, counts: Callable[[int], bool] = lambda number: True) ->
             for number, left_source in opened:
                 arrived = perf_counter()
                 numbers.append(number)
-                if number >= WARM_UP and counts(number):
+                if number >= items // 5 and counts(number):
                     times_us.append(1e6 * (arrived - left_source))
         check_each_once(numbers, case.expected(items))
         figures = {
