@@ -148,6 +148,7 @@ def round_trip(warm_up: int) -> Measure:
 # The number of an element and the time at which it left the source.
 Stamped = tuple[int, float]
 
+
 def latency(figure: str, counts: Callable[[int], bool] = lambda number: True) -> Measure:
     """A measure: microseconds from the source to the consumer, for elements that carry their number and time.
 
