@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from dataclasses import replace
+from datetime import date
+from fnmatch import fnmatchcase
+from math import inf
+from time import perf_counter
 from typing import Any
 
 from cases import MODULES, load_case
-from harness import processes
+from harness import processes, results
+from harness.case import Case
 from harness.environment import describe_machine
 from harness.report import data, table
-from harness.rounds import Interpreters, run_case
+from harness.rounds import Interpreters, Rounds, Row, rows_of
 
 OLD_VERSION = "0.4.9"
+NO_TIME = "no time was left"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parse(arguments)
     try:
         own, old = _check_interpreters(options.old_python)
     except processes.RunFailed as error:
@@ -26,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     machine = describe_machine()
     print(_heading(machine, own, old, options.repeats, options.quick), flush=True)
     cases = [load_case(name) for name in options.cases]
+    if options.workers:
+        cases = [replace(case, workers=options.workers) for case in cases]
     known = {contender.name for case in cases for contender in case.contenders}
     if unknown := set(options.contenders or ()) - known:
         print(
@@ -35,34 +43,67 @@ def main(arguments: list[str] | None = None) -> int:
     interpreters = Interpreters(
         sys.executable, own["packages"], options.old_python, old["packages"] if old else {}
     )
-    measured, status = [], 0
-    for case in cases:
-        rows = run_case(
-            case,
-            interpreters,
-            only=options.contenders,
-            repeats=options.repeats,
-            quick=options.quick,
-            timeout_s=options.timeout,
-            progress=_show_progress,
-        )
-        _show_progress("")
-        print(f"\n{table(case, rows)}", flush=True)
-        for failure in [row.failed for row in rows if row.failed]:
-            print(f"run.py: {failure}", file=sys.stderr)
-            status = 1
-        measured.append(data(case, rows))
+    rounds = Rounds(
+        interpreters,
+        timeout_s=options.timeout,
+        progress=_show_progress,
+        at_once=machine["cores"] if options.quick else 1,
+    )
+    blocks = [(case, rows_of(case, only=options.contenders, quick=options.quick)) for case in cases]
+    # Within a time, each round runs all cases, so that all of them get their share of it.
+    together = [blocks] if options.minutes else [[block] for block in blocks]
+    status = 0
+    for some in together:
+        measure_rounds(rounds, some, options.repeats, options.minutes)
+        for case, rows in some:
+            print(f"\n{table(case, rows)}", flush=True)
+            for failure in [row.failed for row in rows if row.failed]:
+                print(f"run.py: {failure}", file=sys.stderr)
+                status = 1
     if options.json:
-        answer = {"machine": machine, "own": own, "old": old, "quick": options.quick, "cases": measured}
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(answer, file, indent=1)
+        run = {
+            "date": date.today().isoformat(),
+            "quick": options.quick,
+            "machine": machine,
+            "own": _versions(own),
+            "old": old and _versions(old),
+        }
+        had_time = [block for block in blocks if any(row.not_run != NO_TIME for row in block[1])]
+        results.update(options.json, run, [data(*block) for block in had_time])
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def measure_rounds(
+    rounds: Rounds, blocks: list[tuple[Case, list[Row]]], repeats: int, minutes: float | None
+) -> None:
+    """Run rounds of all `blocks`, as many as `repeats`, or fewer where another would not end in time.
+
+    Cases for which there is no time even in the first round are marked as not run.
+    """
+    end = perf_counter() + 60 * minutes if minutes else inf
+    longest_s = 0.0
+    for number in range(1, repeats + 1):
+        round_start = perf_counter()
+        if round_start + longest_s > end:
+            break
+        for case, rows in blocks:
+            if perf_counter() < end:
+                rounds.add(case, rows, f"{number}/{repeats}")
+            elif number == 1:
+                for row in rows:
+                    row.not_run = NO_TIME
+        longest_s = max(longest_s, perf_counter() - round_start)
+    _show_progress("")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description="Compare pypeln with its peers, side by side.")
     parser.add_argument(
-        "--cases", type=_case_names, default=list(MODULES), help=f"some of {','.join(MODULES)} (default: all)"
+        "--cases",
+        type=_case_names,
+        default=list(MODULES),
+        help=f"names, or patterns as P3-*, of {','.join(MODULES)} (default: all)",
     )
     parser.add_argument(
         "--contenders",
@@ -74,29 +115,47 @@ def _parser() -> argparse.ArgumentParser:
         "--repeats", type=_positive, default=5, help="fresh processes per contender (default: 5)"
     )
     parser.add_argument(
+        "--workers",
+        type=lambda text: tuple(map(_positive, text.split(","))),
+        metavar="1,2,...",
+        help="these counts instead of those of each case",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="all cases once, then again as long as a round still ends in this time, --repeats times at most",
+    )
+    parser.add_argument(
         "--quick",
         action="store_true",
-        help="a few elements, once: shows that all works, says nothing of speed",
+        help="a few elements, several contenders at once: shows that all works, says nothing of speed",
     )
     parser.add_argument(
         "--old-python", metavar="PATH", help=f"an interpreter with pypeln {OLD_VERSION} installed"
     )
-    parser.add_argument("--json", metavar="FILE", help="also write every sample there")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="also write every sample there; cases that are not run stay as they are",
+    )
     parser.add_argument(
         "--timeout",
         type=_positive,
         default=60,
         help="seconds after which a contender has failed (default: 60)",
     )
-    return parser
+    return parser.parse_args(arguments)
 
 
 def _case_names(text: str) -> list[str]:
-    names = text.upper().split(",")
-    for name in names:
-        if name not in MODULES:
-            raise argparse.ArgumentTypeError(f"there is no case {name!r}, choose from {','.join(MODULES)}")
-    return names
+    names: dict[str, None] = {}  # in the order given, each once
+    for pattern in text.upper().split(","):
+        found = [name for name in MODULES if fnmatchcase(name, pattern)]
+        if not found:
+            raise argparse.ArgumentTypeError(f"there is no case {pattern!r}, choose from {','.join(MODULES)}")
+        names.update(dict.fromkeys(found))
+    return list(names)
 
 
 def _positive(text: str) -> int:
@@ -124,6 +183,12 @@ def _check_interpreters(old_python: str | None) -> tuple[dict[str, Any], dict[st
             f"--old-python {old_python} must have pypeln {OLD_VERSION} installed: {found}"
         )
     return own, old
+
+
+def _versions(interpreter: dict[str, Any]) -> dict[str, Any]:
+    """What is worth keeping: where an interpreter lies is nobody's business."""
+    packages = {name: version for name, version in interpreter["packages"].items() if version}
+    return {"python": interpreter["python"], "packages": packages}
 
 
 def _heading(

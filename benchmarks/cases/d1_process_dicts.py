@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from typing import Any
 
-from contenders.process_map import pool_map, pypeln_map
+from contenders.chunked_pipe import chunked_pipe_map
+from contenders.process_map import pypeln_map
+from contenders.process_peers import process_peers
 from harness.case import Case, Contender, Role, applying
 from harness.measures import throughput
 
@@ -53,8 +55,8 @@ CASE = Case(
     contenders=(
         Contender("pypeln", Role.PYPELN, 200_000, apply(pypeln_map)),
         Contender("pypeln 0.4.9", Role.OLD, 5_000, apply(pypeln_map)),
-        Contender("Pool chunk 1", Role.PEER, 20_000, apply(pool_map, 1)),
-        Contender("Pool chunk 64", Role.PEER, 100_000, apply(pool_map, 64)),
-        Contender("Pool chunk 1024", Role.PEER, 200_000, apply(pool_map, 1024)),
+        *process_peers(apply, {1: 20_000, 64: 100_000, 1024: 200_000}, slow_items=5_000),
+        # Four chunks of 64 of these fit a pipe.
+        Contender("mp.Pipe by hand", Role.CEILING, 200_000, apply(chunked_pipe_map, 64)),
     ),
 )

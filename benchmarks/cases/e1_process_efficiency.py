@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from time import thread_time
 
-from contenders.process_map import pool_map, pypeln_map
+from contenders.process_map import pypeln_map
+from contenders.process_peers import process_peers
 from contenders.without_queue import equal_shares
 from harness.case import Case, Contender, Role, applying
 from harness.measures import efficiency
@@ -33,8 +34,7 @@ CASE = Case(
     contenders=(
         Contender("pypeln", Role.PYPELN, 10_000, apply(pypeln_map)),
         Contender("pypeln 0.4.9", Role.OLD, 3_000, apply(pypeln_map)),
-        Contender("Pool chunk 1", Role.PEER, 10_000, apply(pool_map, 1)),
-        Contender("Pool chunk 64", Role.PEER, 10_000, apply(pool_map, 64)),
+        *process_peers(apply, {1: 10_000, 64: 10_000}, slow_items=3_000),
         Contender("equal shares by hand", Role.CEILING, 10_000, apply(equal_shares)),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import sleep
 
-from contenders import process_map, thread_map
+from contenders import process_map, task_map, thread_map
 from harness.case import Case, Contender, Role, applying
 from harness.measures import idle_cpu
 
@@ -23,7 +23,12 @@ def slowly(n: int) -> Iterator[int]:
         yield x
 
 
+async def pass_on_in_task(x: int) -> int:
+    return x
+
+
 apply = applying(pass_on, slowly)
+apply_to_tasks = applying(pass_on_in_task, slowly)
 
 CASE = Case(
     name="IDLE",
@@ -36,6 +41,7 @@ CASE = Case(
     contenders=(
         Contender("pypeln processes", Role.PYPELN, 5, apply(process_map.pypeln_map)),
         Contender("pypeln threads", Role.PYPELN, 5, apply(thread_map.pypeln_map)),
+        Contender("pypeln tasks", Role.PYPELN, 5, apply_to_tasks(task_map.pypeln_for)),
         Contender("pypeln 0.4.9 processes", Role.OLD, 5, apply(process_map.pypeln_map)),
         Contender("pypeln 0.4.9 threads", Role.OLD, 5, apply(thread_map.pypeln_map)),
         Contender("Pool chunk 1", Role.PEER, 5, apply(process_map.pool_map, 1)),

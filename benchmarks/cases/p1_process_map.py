@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contenders.chunked_pipe import chunked_pipe_map
-from contenders.process_map import pool_map, pypeln_map
+from contenders.faster_fifo import faster_fifo_map
+from contenders.process_map import pypeln_map
+from contenders.process_peers import process_peers
 from contenders.without_queue import plain_map
 from harness.case import Case, Contender, Role, applying
 from harness.measures import throughput
@@ -26,10 +28,15 @@ CASE = Case(
     contenders=(
         Contender("pypeln", Role.PYPELN, 2_000_000, apply(pypeln_map)),
         Contender("pypeln 0.4.9", Role.OLD, 5_000, apply(pypeln_map)),
-        Contender("Pool chunk 1", Role.PEER, 40_000, apply(pool_map, 1)),
-        Contender("Pool chunk 64", Role.PEER, 1_000_000, apply(pool_map, 64)),
-        Contender("Pool chunk 1024", Role.PEER, 2_000_000, apply(pool_map, 1024)),
+        *process_peers(apply, {1: 40_000, 64: 500_000, 1024: 2_000_000}, slow_items=5_000),
         Contender("mp.Pipe by hand", Role.CEILING, 2_000_000, apply(chunked_pipe_map)),
+        Contender(
+            "faster-fifo by hand",
+            Role.CEILING,
+            100_000,
+            apply(faster_fifo_map),
+            packages=("faster_fifo",),
+        ),
         Contender("plain map()", Role.REFERENCE, 2_000_000, apply(plain_map), workers=(1,)),
     ),
 )

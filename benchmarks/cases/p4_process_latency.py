@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import Pipe, Pool, Process
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from typing import Any
 
+from contenders import faster_fifo
 from harness.case import Case, Contender, Role
 from harness.measures import round_trip
 
@@ -39,6 +43,41 @@ def pypeln_exchange(items: int, workers: int) -> Iterator[Exchange]:
 def pool_apply(items: int, workers: int) -> Iterator[Exchange]:
     with Pool(workers) as pool:
         yield lambda x: pool.apply(add_one, (x,))
+
+
+@contextmanager
+def executor_submit(items: int, workers: int, module: str) -> Iterator[Exchange]:
+    executors = importlib.import_module(module)
+    with executors.ProcessPoolExecutor(workers) as executor:
+        yield lambda x: executor.submit(add_one, x).result()
+
+
+@contextmanager
+def mpire_apply(items: int, workers: int) -> Iterator[Exchange]:
+    mpire = importlib.import_module("mpire")
+    with mpire.WorkerPool(workers) as pool:
+        yield lambda x: pool.apply(add_one, (x,))
+
+
+def _answer(requests: Any, results: Any) -> None:
+    for x in iter(requests.get, None):
+        results.put(add_one(x))
+
+
+@contextmanager
+def queues_by_hand(items: int, workers: int, new_queue: Callable[[], Any]) -> Iterator[Exchange]:
+    requests, results = new_queue(), new_queue()
+    process = Process(target=_answer, args=(requests, results), daemon=True)
+    process.start()
+
+    def exchange(x: int) -> int:
+        requests.put(x)
+        result: int = results.get()
+        return result
+
+    yield exchange
+    requests.put(None)
+    process.join()
 
 
 def _serve(connection: Connection) -> None:
@@ -75,6 +114,29 @@ CASE = Case(
         Contender("pypeln", Role.PYPELN, 3_000, pypeln_exchange),
         Contender("pypeln 0.4.9", Role.OLD, 2_000, pypeln_exchange),
         Contender("Pool.apply", Role.PEER, 3_000, pool_apply),
+        Contender(
+            "Executor.submit",
+            Role.PEER,
+            3_000,
+            lambda n, w: executor_submit(n, w, "concurrent.futures"),
+        ),
+        Contender(
+            "loky submit", Role.PEER, 2_000, lambda n, w: executor_submit(n, w, "loky"), packages=("loky",)
+        ),
+        Contender("mpire apply", Role.PEER, 500, mpire_apply, packages=("mpire",)),
         Contender("mp.Pipe by hand", Role.CEILING, 3_000, pipe_by_hand),
+        Contender(
+            "mp.SimpleQueue by hand",
+            Role.CEILING,
+            3_000,
+            lambda n, w: queues_by_hand(n, w, multiprocessing.SimpleQueue),
+        ),
+        Contender(
+            "faster-fifo by hand",
+            Role.CEILING,
+            3_000,
+            lambda n, w: queues_by_hand(n, w, faster_fifo.new_queue),
+            packages=("faster_fifo",),
+        ),
     ),
 )

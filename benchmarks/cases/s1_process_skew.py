@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from time import thread_time
 
-from contenders.process_map import pool_map, pypeln_map
+from contenders.process_map import pypeln_map
+from contenders.process_peers import process_peers
 from harness.case import Case, Contender, Role, applying
 from harness.measures import efficiency
 
@@ -39,8 +40,6 @@ CASE = Case(
     contenders=(
         Contender("pypeln", Role.PYPELN, 20_000, apply(pypeln_map)),
         Contender("pypeln 0.4.9", Role.OLD, 5_000, apply(pypeln_map)),
-        Contender("Pool chunk 1", Role.PEER, 20_000, apply(pool_map, 1)),
-        Contender("Pool chunk 64", Role.PEER, 20_000, apply(pool_map, 64)),
-        Contender("Pool chunk 1024", Role.PEER, 20_000, apply(pool_map, 1024)),
+        *process_peers(apply, {1: 20_000, 64: 20_000, 1024: 20_000}, slow_items=5_000),
     ),
 )

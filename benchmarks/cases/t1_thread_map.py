@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from contenders.thread_map import executor_map, pypeln_map, simple_queue_map, thread_pool_map
+from contenders.thread_map import (
+    executor_map,
+    pypeln_map,
+    pyper_map,
+    simple_queue_map,
+    streamable_map,
+    thread_pool_map,
+)
 from contenders.without_queue import plain_map
 from harness.case import Case, Contender, Role, applying
 from harness.measures import throughput
@@ -27,7 +34,12 @@ CASE = Case(
         Contender("pypeln 0.4.9", Role.OLD, 40_000, apply(pypeln_map)),
         Contender("ThreadPool chunk 1", Role.PEER, 200_000, apply(thread_pool_map, 1)),
         Contender("ThreadPool chunk 64", Role.PEER, 1_000_000, apply(thread_pool_map, 64)),
+        Contender("ThreadPool chunk 1024", Role.PEER, 1_000_000, apply(thread_pool_map, 1024)),
         Contender("ThreadPoolExecutor", Role.PEER, 40_000, apply(executor_map), streams=False),
+        Contender(
+            "streamable", Role.PEER, 40_000, apply(streamable_map), packages=("streamable",), workers=(4,)
+        ),
+        Contender("pyper", Role.PEER, 40_000, apply(pyper_map), packages=("pyper",)),
         Contender("SimpleQueue by hand", Role.CEILING, 1_000_000, apply(simple_queue_map)),
         Contender("plain map()", Role.REFERENCE, 2_000_000, apply(plain_map), workers=(1,)),
     ),

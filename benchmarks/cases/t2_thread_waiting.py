@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from time import sleep
 
-from contenders.thread_map import executor_map, pypeln_map, simple_queue_map, thread_pool_map
+from contenders.thread_map import (
+    executor_map,
+    pypeln_map,
+    pyper_map,
+    simple_queue_map,
+    streamable_map,
+    thread_pool_map,
+)
 from harness.case import Case, Contender, Role, applying
 from harness.measures import efficiency
 
@@ -31,6 +38,8 @@ CASE = Case(
         Contender("pypeln 0.4.9", Role.OLD, 1_000, apply(pypeln_map)),
         Contender("ThreadPool chunk 1", Role.PEER, 1_000, apply(thread_pool_map, 1)),
         Contender("ThreadPoolExecutor", Role.PEER, 1_000, apply(executor_map)),
+        Contender("streamable", Role.PEER, 1_000, apply(streamable_map), packages=("streamable",)),
+        Contender("pyper", Role.PEER, 1_000, apply(pyper_map), packages=("pyper",)),
         Contender("SimpleQueue by hand", Role.CEILING, 1_000, apply(simple_queue_map)),
     ),
 )

@@ -1,69 +1,100 @@
-"""What can be had from `multiprocessing.Pipe` by hand: chunks of 1024 elements, a few of them in flight.
+"""What can be had from `multiprocessing.Pipe` by hand: chunks of elements, a few of them in flight.
 
 It is the ceiling of pickled streams: no error handling, no bound on memory, a chunk size chosen by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+# What a worker does with a chunk.
+Work = Callable[[list[Any]], list[Any]]
+
 CHUNK = 1024
-# Enough that a worker never waits for the parent; four chunks of small ints fit a pipe's buffer of 64 KiB,
-# so that parent and worker cannot both block in a send.
+# Enough that a worker never waits for the parent. All chunks in flight have to fit a pipe's buffer of 64 KiB,
+# as four chunks of 1024 small ints do: otherwise parent and worker could both block in a send.
 IN_FLIGHT = 4
 
 
-def _work(f: Callable[[Any], Any], connection: Connection, inherited: list[Connection]) -> None:
-    # A fork inherits the parent's ends of the pipes before it; open copies would hide the end of input.
-    for end in inherited:
-        end.close()
-    while True:
-        try:
-            chunk = connection.recv()
-        except EOFError:
-            return
-        connection.send([f(element) for element in chunk])
+class mapping:
+    """Apply `f` to each element of a chunk."""
+
+    def __init__(self, f: Callable[[Any], Any]) -> None:
+        self.f = f
+
+    def __call__(self, chunk: list[Any]) -> list[Any]:
+        f = self.f
+        return [f(element) for element in chunk]
 
 
-def _exchange(connections: list[Connection], chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
-    in_flight = 0
-    for connection in connections:
-        for chunk in islice(chunks, IN_FLIGHT):
-            connection.send(chunk)
-            in_flight += 1
-    while in_flight:
-        for ready in wait(connections):
+class filtering:
+    """Keep the elements of a chunk for which `f` is true."""
+
+    def __init__(self, f: Callable[[Any], Any]) -> None:
+        self.f = f
+
+    def __call__(self, chunk: list[Any]) -> list[Any]:
+        return list(filter(self.f, chunk))
+
+
+def _work(work: Work, taken: Connection, given: Connection) -> None:
+    for chunk in iter(taken.recv, None):
+        given.send(work(chunk))
+    given.send(None)
+
+
+def _exchange(
+    firsts: dict[Connection, Connection], chunks: Iterator[list[Any]], in_flight: int
+) -> Iterator[list[Any]]:
+    left = 0
+    for first in firsts.values():
+        for chunk in islice(chunks, in_flight):
+            first.send(chunk)
+            left += 1
+    lasts = list(firsts)
+    while left:
+        for ready in wait(lasts):
             assert isinstance(ready, Connection)
             results = ready.recv()
-            in_flight -= 1
+            left -= 1
             for chunk in islice(chunks, 1):
-                ready.send(chunk)
-                in_flight += 1
+                firsts[ready].send(chunk)
+                left += 1
             yield results
 
 
 @contextmanager
-def chunked_pipe_map(f: Callable[[Any], Any], source: Iterable[Any], workers: int) -> Iterator[Iterable[Any]]:
-    """Yield the results of `f` over `source`, in any order, from `workers` forked processes."""
+def chunked_pipe_stages(
+    works: Sequence[Work], source: Iterable[Any], workers: int, chunk: int = CHUNK, in_flight: int = IN_FLIGHT
+) -> Iterator[Iterable[Any]]:
+    """Yield what `workers` rows of processes make of `source`, in any order.
+
+    A row has a process for each of `works`, joined to the next by a pipe.
+    """
     elements = iter(source)
     # An empty chunk is the end of the source.
-    chunks = iter(lambda: list(islice(elements, CHUNK)), [])
-    connections: list[Connection] = []
+    chunks = iter(lambda: list(islice(elements, chunk)), [])
+    firsts: dict[Connection, Connection] = {}
     processes = []
     for _ in range(workers):
-        ours, theirs = Pipe()
-        connections.append(ours)
-        process = Process(target=_work, args=(f, theirs, list(connections)), daemon=True)
+        pipes = [Pipe(duplex=False) for _ in range(len(works) + 1)]
+        for work, (taken, _), (_, given) in zip(works, pipes, pipes[1:], strict=False):
+            processes.append(Process(target=_work, args=(work, taken, given), daemon=True))
+        firsts[pipes[-1][0]] = pipes[0][1]
+    for process in processes:
         process.start()
-        theirs.close()
-        processes.append(process)
-    yield chain.from_iterable(_exchange(connections, chunks))
-    for connection in connections:
-        connection.close()
+    yield chain.from_iterable(_exchange(firsts, chunks, in_flight))
+    for first in firsts.values():
+        first.send(None)
     for process in processes:
         process.join()
+
+
+def chunked_pipe_map(f: Callable[[Any], Any], source: Iterable[Any], workers: int, chunk: int = CHUNK) -> Any:
+    """One stage: the results of `f` over `source`, in any order, from `workers` processes."""
+    return chunked_pipe_stages([mapping(f)], source, workers, chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +36,25 @@ def executor_map(f: F, source: Iterable[Any], workers: int) -> Results:
     """`concurrent.futures.ThreadPoolExecutor.map`, which submits the whole source before the first result."""
     with ThreadPoolExecutor(workers) as executor:
         yield executor.map(f, source)
+
+
+@contextmanager
+def streamable_map(f: F, source: Iterable[Any], workers: int) -> Results:
+    """The streamable library, unordered as the others; one worker is the caller's own thread."""
+    streamable = importlib.import_module("streamable")
+    yield streamable.stream(source).map(f, concurrency=workers, as_completed=True)
+
+
+@contextmanager
+def pyper_map(f: F, source: Iterable[Any], workers: int) -> Results:
+    """The pyper library, whose threads talk through `queue.Queue`."""
+    pyper = importlib.import_module("pyper")
+
+    def elements() -> Iterator[Any]:
+        yield from source
+
+    pipeline = pyper.task(elements, branch=True) | pyper.task(f, workers=workers)
+    yield pipeline()
 
 
 @contextmanager

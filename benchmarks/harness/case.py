@@ -58,6 +58,7 @@ class Contender:
         packages: imported before the clock starts, besides pypeln; without them it is reported as not run.
         workers: the worker counts it takes part in; empty for every one of the case.
         streams: False when all results appear at once, so that there is no steady rate to quote.
+        per_worker: `items` are those of one worker, for cases whose work is divided among them.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Contender:
     packages: tuple[str, ...] = ()
     workers: tuple[int, ...] = ()
     streams: bool = True
+    per_worker: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,25 @@ import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-# Whose versions a report names, where they are installed.
-PACKAGES = ("pypeln", "numpy", "streamable", "joblib", "torch", "aiohttp", "aiometer", "uvloop")
+# Whose versions a report names, where they are installed: by the names that are imported.
+PACKAGES = (
+    "pypeln",
+    "numpy",
+    "aiohttp",
+    "aiometer",
+    "faster_fifo",
+    "joblib",
+    "loky",
+    "mpire",
+    "pyper",
+    "streamable",
+    "torch",
+    "uvloop",
+)
+# What an installer calls a package, where that is something else.
+DISTRIBUTIONS = {"faster_fifo": "faster-fifo", "pyper": "python-pyper"}
 
 
 class UnfitPackage(Exception):
@@ -55,7 +71,7 @@ def describe_interpreter() -> dict[str, object]:
     packages: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
-            packages[package] = metadata.version(package)
+            packages[package] = metadata.version(DISTRIBUTIONS.get(package, package))
         except metadata.PackageNotFoundError:
             packages[package] = None
     unfit = None
@@ -71,15 +87,21 @@ def describe_interpreter() -> dict[str, object]:
     }
 
 
-def describe_machine() -> dict[str, object]:
+def describe_machine() -> dict[str, Any]:
     """Return the machine's processor, usable cores, system and present load."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "platform": platform.platform(),
+        "platform": _platform(),
         # Other work on the machine makes every figure doubtful, so a report shows it.
         "load_1_min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def _platform() -> str:
+    # A release has more parts than these, which name somebody's build of the system.
+    release = ".".join(platform.release().split("-")[0].split(".")[:2])
+    return " ".join([platform.system(), release, platform.machine(), *platform.libc_ver()]).strip()
 
 
 def _processor() -> str:

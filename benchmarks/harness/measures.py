@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from array import array
 from collections.abc import Callable
 from itertools import islice
 from statistics import median, quantiles
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from harness.case import Case, Contender, Measure, Sample
 from harness.checks import WrongResults, check_each_once
+from harness.memory import tree_mib
 from harness.resources import cpu_seconds
 
 # Steady rates shorter than this say more about a scheduler's slice than about the pipeline.
 SHORTEST_STEADY_S = 0.05
+
+# Less is beyond what a look at the memory can tell.
+LEAST_MIB = 0.1
 
 # Percent of a core; less is beyond the clock of CPU time and the spread of start and stop.
 LEAST_CPU_SHARE = 0.05
@@ -136,6 +141,97 @@ def round_trip(warm_up: int) -> Measure:
                     raise WrongResults(f"element {element} came back as {result!r}, expected {wanted!r}")
         counted = times_us[warm_up:]
         return Sample(median(counted), {"p99": quantiles(counted, n=100)[98]})
+
+    return measure
+
+
+# The number of an element and the time at which it left the source.
+Stamped = tuple[int, float]
+
+
+def latency(figure: str, counts: Callable[[int], bool] = lambda number: True) -> Measure:
+    """A measure: microseconds from the source to the consumer, for elements that carry their number and time.
+
+    The first fifth is not counted: the workers may still be starting.
+
+    Args:
+        figure: which of median, p99 and worst is the case's figure; the others are quoted beside it.
+        counts: whether the element of this number is one of those that are looked at.
+    """
+
+    def measure(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+        numbers, times_us = [], []
+        with contender.open(items, workers) as opened:
+            for number, left_source in opened:
+                arrived = perf_counter()
+                numbers.append(number)
+                if number >= items // 5 and counts(number):
+                    times_us.append(1e6 * (arrived - left_source))
+        check_each_once(numbers, case.expected(items))
+        figures = {
+            "median": median(times_us),
+            "p99": quantiles(times_us, n=100)[98],
+            "worst": max(times_us),
+        }
+        return Sample(figures.pop(figure), figures)
+
+    return measure
+
+
+# Results taken at once where they are many.
+PIECE = 4096
+
+# Seconds between two looks at the memory, which take some milliseconds each.
+LOOK_S = 0.25
+
+
+def throughput_and_growth(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+    """Elements per second of the whole pipeline, for results that are ints, and the MiB by which it grows.
+
+    The results lie in memory that is taken before, so that what grows is the pipeline. The time of looking at
+    the memory is not counted.
+    """
+    results = array("q", bytes(8 * items))
+    arrived = 0
+    before = most = tree_mib()
+    start = perf_counter()
+    looking_s, look = 0.0, start + LOOK_S
+    with contender.open(items, workers) as opened:
+        stream = iter(opened)
+        while some := array("q", islice(stream, PIECE)):
+            results[arrived : arrived + len(some)] = some
+            arrived += len(some)
+            if (now := perf_counter()) > look:
+                most = max(most, tree_mib())
+                look = perf_counter() + LOOK_S
+                looking_s += perf_counter() - now
+    elapsed = perf_counter() - start - looking_s
+    check_each_once(results.tolist(), case.expected(items))
+    return Sample(items / elapsed, {"MiB more": max(most - before, LEAST_MIB)})
+
+
+def memory_growth(slow_s: float, number_of: Callable[[Any], int]) -> Measure:
+    """A measure: MiB by which this process and its children grow behind a slow consumer.
+
+    The consumer takes `items` elements slowly, `slow_s` seconds each, and then what is left as it comes: the
+    source has ended by then. Elements are numbered by `number_of`, from 0 on, and dropped one by one.
+    """
+
+    def measure(case: Case, contender: Contender, items: int, workers: int) -> Sample:
+        numbers = array("q")
+        before = most = tree_mib()
+        with contender.open(items, workers) as opened:
+            look = 0.0
+            for element in opened:
+                numbers.append(number_of(element))
+                if len(numbers) > items:
+                    continue
+                sleep(slow_s)
+                if perf_counter() > look or len(numbers) == items:
+                    most = max(most, tree_mib())
+                    look = perf_counter() + LOOK_S
+        check_each_once(list(numbers), case.expected(items))
+        return Sample(max(most - before, LEAST_MIB), {"elements": len(numbers)})
 
     return measure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -53,54 +54,78 @@ class Interpreters:
             return None, "no --old-python given"
         for package in contender.packages:
             if not packages.get(package):
-                return None, f"{package} is not installed for {python}"
+                return None, f"{package} is not installed"
         return python, None
 
 
-def run_case(
-    case: Case,
-    interpreters: Interpreters,
-    *,
-    only: list[str] | None,
-    repeats: int,
-    quick: bool,
-    timeout_s: float,
-    progress: Callable[[str], None],
-) -> list[Row]:
-    """Measure the contenders of `case` `repeats` times, round by round, each in a fresh process.
+@dataclass(frozen=True)
+class Rounds:
+    """How contenders are run: each in a fresh process, round by round.
+
+    Args:
+        interpreters: which Python runs which contender.
+        timeout_s: seconds after which a contender has failed.
+        progress: is told what runs.
+        at_once: fresh processes at the same time. More than one where nothing is timed.
+    """
+
+    interpreters: Interpreters
+    timeout_s: float
+    progress: Callable[[str], None]
+    at_once: int = 1
+
+    def add(self, case: Case, rows: list[Row], round_name: str) -> None:
+        """Measure each of `rows` once more.
+
+        A contender that fails, runs too long or gives wrong results is not run again and has no samples:
+        figures of something that does not always work are worth nothing.
+        """
+        if self.at_once == 1:
+            for row in rows:
+                self._add_sample(case, row, round_name)
+            return
+        with ThreadPoolExecutor(self.at_once) as executor:
+            list(executor.map(lambda row: self._add_sample(case, row, round_name), rows))
+
+    def _add_sample(self, case: Case, row: Row, round_name: str) -> None:
+        contender = row.contender
+        python, row.not_run = self.interpreters.choose(contender)
+        if python is None or row.failed:
+            return
+        self.progress(f"{case.name} round {round_name}: {contender.name}, workers={row.workers}")
+        try:
+            sample = processes.measure(
+                python,
+                case.name,
+                contender.name,
+                workers=row.workers,
+                items=row.items,
+                timeout_s=self.timeout_s,
+            )
+        except processes.RunFailed as error:
+            row.failed = str(error)
+            row.samples.clear()
+        else:
+            row.samples.append(sample)
+
+
+def rows_of(case: Case, *, only: list[str] | None = None, quick: bool = False) -> list[Row]:
+    """A row without samples for each contender and worker count of `case`; in a quick run for the last count.
 
     With `only`, those of these names and no others.
-
-    A contender that fails, runs too long or gives wrong results is not run again and has no samples: figures
-    of something that does not always work are worth nothing.
     """
-    rows = [
-        Row(contender, workers, case.quick_items if quick else contender.items)
+    takes_part = {
+        contender.name: [count for count in case.workers if count in (contender.workers or case.workers)]
+        for contender in case.contenders
+        if only is None or contender.name in only
+    }
+    return [
+        Row(
+            contender,
+            workers,
+            case.quick_items if quick else contender.items * (workers if contender.per_worker else 1),
+        )
         for workers in case.workers
         for contender in case.contenders
-        if not contender.workers or workers in contender.workers
-        if only is None or contender.name in only
+        if workers in takes_part.get(contender.name, [])[-1 if quick else 0 :]
     ]
-    for round_number in range(1, repeats + 1):
-        for row in rows:
-            python, row.not_run = interpreters.choose(row.contender)
-            if python is None or row.failed:
-                continue
-            progress(
-                f"{case.name} round {round_number}/{repeats}: {row.contender.name}, workers={row.workers}"
-            )
-            try:
-                sample = processes.measure(
-                    python,
-                    case.name,
-                    row.contender.name,
-                    workers=row.workers,
-                    items=row.items,
-                    timeout_s=timeout_s,
-                )
-            except processes.RunFailed as error:
-                row.failed = str(error)
-                row.samples.clear()
-            else:
-                row.samples.append(sample)
-    return rows

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import run  # noqa: E402
 from cases import MODULES, load_case  # noqa: E402
-from harness import processes  # noqa: E402
+from harness import processes, results  # noqa: E402
 from harness.case import Case, Contender, Role  # noqa: E402
 from harness.checks import WrongResults, check_each_once  # noqa: E402
 from harness.environment import UnfitPackage, require_installed  # noqa: E402
 from harness.report import quantity, ratio, table  # noqa: E402
-from harness.rounds import Interpreters, Row, run_case  # noqa: E402
+from harness.rounds import Interpreters, Rounds, Row, rows_of  # noqa: E402
 
-# Seconds for one case; a loaded machine with two cores needs a tenth.
-LONGEST_S = 120
+# Seconds for a quick run of all cases; two cores with nothing else to do need less than two minutes.
+LONGEST_S = 600
 
 # Why a contender may not have run: what it needs, the tests do not install.
-MAY_BE_MISSING = re.compile(r"no --old-python|(aiohttp|aiometer|joblib|streamable|torch) is not installed")
+MAY_BE_MISSING = re.compile(
+    r"no --old-python|"
+    r"(aiohttp|aiometer|faster_fifo|joblib|loky|mpire|pyper|streamable|torch|uvloop) is not installed"
+)
 
 
 def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,18 +54,29 @@ def pypeln_is_a_copy() -> None:
         pytest.skip(unfit)
 
 
+@pytest.fixture(scope="module")
+def quick_run(
+    pypeln_is_a_copy: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """All cases by one command, and what it wrote down of each."""
+    answer = tmp_path_factory.mktemp("quick") / "answer.json"
+    done = run_benchmarks("--quick", "--repeats", "1", "--json", str(answer))
+    return done, {case["case"]: case for case in results.load(answer)["cases"]}
+
+
 @pytest.mark.watchdog(LONGEST_S + 10)
-@pytest.mark.usefixtures("pypeln_is_a_copy")
 @pytest.mark.parametrize("name", MODULES)
-def test_every_contender_of_a_case_delivers_each_element_once(name: str, tmp_path: Path) -> None:
-    answer = tmp_path / "answer.json"
-    done = run_benchmarks("--quick", "--repeats", "1", "--cases", name, "--json", str(answer))
+def test_every_contender_of_a_case_delivers_each_element_once(
+    name: str, quick_run: tuple[subprocess.CompletedProcess[str], dict[str, Any]]
+) -> None:
+    done, cases = quick_run
+    rows = cases[name]["rows"]
+    for row in rows:
+        assert not row["failed"]
+        assert row["median"] is not None or MAY_BE_MISSING.match(row["not_run"])
+    assert any(row["role"] == "pypeln" for row in rows)
+    assert all(row["contender"] in done.stdout for row in rows)
     assert done.returncode == 0, done.stderr
-    (measured,) = json.loads(answer.read_text())["cases"]
-    for row in measured["rows"]:
-        assert row["median"] or MAY_BE_MISSING.match(row["not_run"])
-    assert any(row["role"] == "pypeln" for row in measured["rows"])
-    assert all(row["contender"] in done.stdout for row in measured["rows"])
 
 
 @pytest.mark.usefixtures("pypeln_is_a_copy")
@@ -118,7 +133,7 @@ def test_a_contender_that_fails_or_hangs_is_reported_with_its_name(
         processes.measure(sys.executable, "P1", "somebody", workers=1, items=5, timeout_s=1)
 
 
-def rows_of(case: Case, **values: list[float]) -> dict[str, Row]:
+def sampled(case: Case, **values: list[float]) -> dict[str, Row]:
     return {
         role: Row(
             Contender(role, Role[role], 1, case.contenders[0].open),
@@ -134,7 +149,7 @@ def test_ratios_are_of_medians_and_above_one_when_better() -> None:
     rate, duration = load_case("P1"), load_case("P5")
     assert rate.higher_is_better
     assert not duration.higher_is_better
-    rows = rows_of(rate, PYPELN=[1, 6, 100], OLD=[2, 2, 900])
+    rows = sampled(rate, PYPELN=[1, 6, 100], OLD=[2, 2, 900])
     assert ratio(rate, rows["PYPELN"], rows["OLD"]) == 3
     assert ratio(duration, rows["PYPELN"], rows["OLD"]) == pytest.approx(1 / 3)
     assert ratio(rate, rows["PYPELN"], None) is None
@@ -142,8 +157,8 @@ def test_ratios_are_of_medians_and_above_one_when_better() -> None:
 
 def test_the_table_compares_with_the_best_peer_and_names_who_did_not_run() -> None:
     case = load_case("P1")
-    rows = rows_of(case, PYPELN=[4e6], PEER=[1e6], REFERENCE=[1e7])
-    slower = rows_of(case, PEER=[1e3], OLD=[])
+    rows = sampled(case, PYPELN=[4e6], PEER=[1e6], REFERENCE=[1e7])
+    slower = sampled(case, PEER=[1e3], OLD=[])
     slower["OLD"].not_run = "no --old-python given"
     lines = table(case, [*rows.values(), *slower.values()]).splitlines()
     (pypeln,) = [line for line in lines if line.startswith("PYPELN")]
@@ -171,16 +186,72 @@ def test_a_contender_that_failed_once_has_no_figures(tmp_path: Path, monkeypatch
     )
     monkeypatch.setattr(processes, "CHILD", child)
     interpreters = Interpreters(sys.executable, {}, None, {})
-    (row,) = run_case(
-        load_case("P2"),
-        interpreters,
-        only=["3 Pools chunk 1"],
-        repeats=4,
-        quick=True,
-        timeout_s=60,
-        progress=lambda text: None,
-    )
+    rounds = Rounds(interpreters, timeout_s=60, progress=lambda text: None)
+    case = load_case("P2")
+    rows = rows_of(case, only=["3 Pools chunk 1"], quick=True)
+    for number in range(4):
+        rounds.add(case, rows, str(number))
+    (row,) = rows
     assert len(count.read_text()) == 2
     assert row.failed is not None
     assert "second round fails" in row.failed
-    assert "FAILED" in table(load_case("P2"), [row])
+    assert "FAILED" in table(case, rows)
+
+
+@pytest.mark.parametrize(("minutes", "rounds_run"), [(None, 5), (10, 5), (1, 2), (0.5, 1)])
+def test_rounds_end_in_the_time_that_is_given(
+    minutes: float | None, rounds_run: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(run, "perf_counter", lambda: now[0])
+    run_cases = []
+
+    class FakeRounds(Rounds):
+        def add(self, case: Case, rows: list[Row], round_name: str) -> None:
+            run_cases.append(case.name)
+            now[0] += 15
+
+    rounds = FakeRounds(Interpreters("", {}, None, {}), timeout_s=1, progress=lambda text: None)
+    blocks = [(case, rows_of(case)) for case in map(load_case, ("P1", "P5"))]
+    run.measure_rounds(rounds, blocks, repeats=5, minutes=minutes)
+    assert run_cases == ["P1", "P5"] * rounds_run
+    run_cases.clear()
+    run.measure_rounds(rounds, blocks, repeats=5, minutes=0.2)
+    assert run_cases == ["P1"]
+    assert {row.not_run for row in blocks[0][1]} == {None}
+    assert {row.not_run for row in blocks[1][1]} == {"no time was left"}
+
+
+def test_worker_counts_and_patterns_of_cases_can_be_chosen() -> None:
+    options = run.parse(["--cases", "T1,q1-*,t1", "--workers", "1,16"])
+    assert options.cases == ["T1", "Q1-PROCESSES", "Q1-THREADS"]
+    assert options.workers == (1, 16)
+
+
+def test_a_quick_run_takes_each_contender_once_with_its_last_worker_count() -> None:
+    rows = rows_of(load_case("P1"), quick=True)
+    assert len(rows) == len(load_case("P1").contenders)
+    assert {row.workers for row in rows if row.contender.name == "pypeln"} == {2}
+    assert {row.workers for row in rows if row.contender.name == "plain map()"} == {1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked at as Linux shows it")
+def test_memory_counts_what_processes_share_once_and_what_is_reserved() -> None:
+    from harness.memory import tree_mib
+
+    before = tree_mib()
+    own = bytearray(os.urandom(1 << 20)) * 32
+    descriptor = os.memfd_create("reserved")
+    os.posix_fallocate(descriptor, 0, 64 << 20)
+    # A child that shares all of it.
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    try:
+        grown = tree_mib() - before
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(descriptor)
+    assert len(own) == 32 << 20
+    assert 96 <= grown < 96 + 16
