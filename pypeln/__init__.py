@@ -10,7 +10,14 @@ from __future__ import annotations
 from pypeln import io, pr, process, sync, task, th, thread
 from pypeln._version import __version__
 from pypeln.element import Element
-from pypeln.errors import EncodeError, ForkedRunError, PipelineError, RemoteError, WorkerDied
+from pypeln.errors import (
+    EncodeError,
+    ForkedRunError,
+    PipelineError,
+    RemoteError,
+    UnguardedMainError,
+    WorkerDied,
+)
 from pypeln.failure import Failure
 from pypeln.graph.partial import Partial
 from pypeln.graph.stage import IoStage, Stage
@@ -31,6 +38,7 @@ __all__ = [
     "RemoteError",
     "Stage",
     "StageStats",
+    "UnguardedMainError",
     "WorkerDied",
     "__version__",
     "io",

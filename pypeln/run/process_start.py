@@ -9,19 +9,30 @@ import traceback
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 
+from pypeln.run.main_module import import_note, only_a_file_that_exists
+from pypeln.run.notes import add_note
 
-def start_process(process: BaseProcess) -> None:
+
+def start_process(process: BaseProcess, start_method: str) -> None:
     """`process.start()`, without the descriptors that multiprocessing forgets when fork is refused.
 
     Raises:
         OSError: The system cannot start another process.
+        EOFError: The fork server has died.
         Exception: What pickling the process's arguments raised, when it is spawned.
     """
     try:
-        process.start()
+        with only_a_file_that_exists(start_method):
+            process.start()
     except OSError as error:
         for fd in _forgotten(error):
             os.close(fd)
+        if isinstance(error, ConnectionError):
+            add_note(error, import_note(start_method))
+        raise
+    except EOFError as error:
+        # The fork server has died. From CPython 3.13.1 on it imports the program before all others do.
+        add_note(error, import_note(start_method))
         raise
 
 
@@ -54,7 +65,8 @@ def ctrl_c_held_back(start_method: str) -> Iterator[None]:
         # ours or not.
         resource_tracker.ensure_running()
         if start_method == "forkserver":
-            forkserver.ensure_running()
+            with only_a_file_that_exists(start_method):
+                forkserver.ensure_running()
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
