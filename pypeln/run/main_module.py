@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ from pypeln.errors import UnguardedMainError
 # What a worker process exits with when the import of the program has brought it to a pipeline. Python itself
 # exits with 1, multiprocessing with 1 and 255, shells with 126 and above; sysexits.h has 64 to 78.
 UNGUARDED = 113
+
+# How long a fork server that has closed its connections may take to end.
+SERVER_ENDS_S = 1.0
 
 # How the names of worker processes begin: multiprocessing gives a process its name before it imports.
 NAME_PREFIX = "pypeln "
@@ -81,7 +85,8 @@ def _exists(file: str) -> bool:
 def refuse_while_imported() -> None:
     """Starts no pipeline in a process that is still importing the program which has started it.
 
-    A worker process of pypeln ends, and the run that has started it says why.
+    A worker process of pypeln ends, and the run that has started it says why. So does a fork server, which
+    from CPython 3.13.1 on imports the program before it forks anything.
 
     Raises:
         UnguardedMainError: Somebody else has started this process.
@@ -94,10 +99,34 @@ def refuse_while_imported() -> None:
     if current.name.startswith(NAME_PREFIX):
         # At once, without what the program does at its end, and without a traceback for each worker.
         os._exit(UNGUARDED)
-    raise UnguardedMainError(
+    message = (
         f"the process {current.name} has imported the program that started it, and comes to a pipeline of "
         f"processes there. {WHAT_TO_WRITE}"
     )
+    if current.name == "MainProcess":  # a fork server: only what it forks has a name of its own
+        print(f"pypeln: {message}", file=sys.stderr, flush=True)  # it may be the server of others
+        os._exit(UNGUARDED)
+    raise UnguardedMainError(message)
+
+
+def fork_server_was_unguarded() -> bool:
+    """Whether the fork server, which does not answer, has ended with `UNGUARDED`."""
+    from multiprocessing import forkserver
+
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if pid is None or not hasattr(os, "waitid"):
+        return False
+    give_up_at = time.monotonic() + SERVER_ENDS_S
+    while time.monotonic() < give_up_at:
+        try:
+            # Left for multiprocessing to reap.
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if ended is not None:
+            return ended.si_status == UNGUARDED
+        time.sleep(0.001)
+    return False
 
 
 def unguarded(stage_name: str, start_method: str) -> UnguardedMainError:

@@ -9,7 +9,13 @@ import traceback
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 
-from pypeln.run.main_module import import_note, only_a_file_that_exists
+from pypeln.run.main_module import (
+    NAME_PREFIX,
+    fork_server_was_unguarded,
+    import_note,
+    only_a_file_that_exists,
+    unguarded,
+)
 from pypeln.run.notes import add_note
 
 
@@ -19,6 +25,7 @@ def start_process(process: BaseProcess, start_method: str) -> None:
     Raises:
         OSError: The system cannot start another process.
         EOFError: The fork server has died.
+        UnguardedMainError: It died because it came to this pipeline when it imported the program.
         Exception: What pickling the process's arguments raised, when it is spawned.
     """
     try:
@@ -28,12 +35,22 @@ def start_process(process: BaseProcess, start_method: str) -> None:
         for fd in _forgotten(error):
             os.close(fd)
         if isinstance(error, ConnectionError):
-            add_note(error, import_note(start_method))
+            _explain(error, process, start_method)
         raise
     except EOFError as error:
-        # The fork server has died. From CPython 3.13.1 on it imports the program before all others do.
-        add_note(error, import_note(start_method))
+        _explain(error, process, start_method)
         raise
+
+
+def _explain(error: Exception, process: BaseProcess, start_method: str) -> None:
+    """Say why a fork server does not answer.
+
+    Raises:
+        UnguardedMainError: It came to this pipeline when it imported the program.
+    """
+    if fork_server_was_unguarded():
+        raise unguarded(process.name.removeprefix(NAME_PREFIX), start_method) from None
+    add_note(error, import_note(start_method))
 
 
 def _forgotten(error: OSError) -> list[int]:

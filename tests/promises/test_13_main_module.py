@@ -147,13 +147,35 @@ def test_promise_13_a_file_without_a_guard_is_told_what_to_write(
     (tmp_path / "unguarded.py").write_text(program(UNGUARDED, method))
     done = run(*arguments, folder=tmp_path, rc=1)
     assert done.stdout == ""
-    # One traceback, that of the program: its workers die without one.
-    assert done.stderr.count("Traceback") == 1
+    # Its workers die without a traceback of their own.
+    assert done.stderr.count("refuse_while_imported") == 0
     assert (
         f"the worker processes of map(next_number) import the program before they work, because the start "
         f'method is "{method}"' in done.stderr
     )
     assert f"\n    {GUARD}\n" in done.stderr
+
+
+@pytest.mark.skipif("forkserver" not in METHODS, reason="this system has no fork server")
+def test_promise_13_a_fork_server_that_imports_the_program_is_told_what_to_write(tmp_path: Path) -> None:
+    """As it does from CPython 3.13.1 on; before, it was to, and was not told where the program is."""
+    text = """
+        from multiprocessing import spawn
+
+        def with_path(name, prepared=spawn.get_preparation_data):
+            data = prepared(name)
+            return data | {"main_path": data["init_main_from_path"]}
+
+        spawn.get_preparation_data = with_path
+        """
+    (tmp_path / "unguarded.py").write_text(textwrap.dedent(text) + program(UNGUARDED, "forkserver"))
+    done = run("unguarded.py", folder=tmp_path, rc=1)
+    assert done.stdout == ""
+    assert done.stderr.count("the program runs") == 2
+    assert done.stderr.count("Traceback") == 1
+    last = done.stderr[done.stderr.rindex("UnguardedMainError: ") :]
+    assert last.startswith("UnguardedMainError: the worker processes of map(next_number) import the program")
+    assert f"\n    {GUARD}\n" in last
 
 
 @pytest.mark.parametrize("method", SPAWNING)
