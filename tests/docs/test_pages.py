@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.markdown import ROOT, Block, assert_block_does_as_it_says, blocks_of, links_of, promised_output
+from support.markdown import (
+    BLOCK_TIMEOUT_S,
+    ENVIRONMENT,
+    ROOT,
+    Block,
+    assert_block_does_as_it_says,
+    blocks_of,
+    links_of,
+    promised_output,
+)
 
 DOCS = ROOT / "docs"
 PAGES = {
@@ -44,6 +54,31 @@ def test_python_block_prints_what_its_comments_say(
 ) -> None:
     assert promised_output(block.text), "it prints nothing, so it shows nothing"
     assert_block_does_as_it_says(block, start_method, tmp_path)
+
+
+def one_liners() -> list[Any]:
+    """The commands that are programs themselves."""
+    return [
+        pytest.param(block.text, id=f"{page}-line{block.line}")
+        for page, text in PAGES.items()
+        for block in blocks_of(text)
+        if block.language == "bash" and block.text.startswith("python -c ")
+    ]
+
+
+@pytest.mark.parametrize("command", one_liners())
+def test_a_program_on_the_command_line_runs(command: str, tmp_path: Path) -> None:
+    line, _, promised = command.rstrip().rpartition("  # ")
+    _, *arguments = shlex.split(line)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=BLOCK_TIMEOUT_S,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", promised + "\n")
 
 
 @pytest.mark.parametrize("page", PAGES)
