@@ -59,10 +59,11 @@ def links_of(markdown: str) -> list[str]:
 
 
 def promised_output(code: str) -> list[str]:
-    """The comment behind each line that prints, in the order of the lines."""
+    """What the comments say that is printed: behind a print, or in the lines after the loop that it is in."""
+    tree = ast.parse(code)
     prints = {
         node.lineno
-        for node in ast.walk(ast.parse(code))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     }
     comments = {
@@ -70,9 +71,22 @@ def promised_output(code: str) -> list[str]:
         for token in tokenize.generate_tokens(io.StringIO(code).readline)
         if token.type == tokenize.COMMENT
     }
-    silent = prints - comments.keys()
-    assert not silent, f"lines {sorted(silent)} print, and no comment says what"
-    return [comments[line] for line in sorted(prints)]
+    alone = {
+        number for number, line in enumerate(code.splitlines(), start=1) if line.lstrip().startswith("#")
+    }
+    promised = {line: comments[line] for line in prints & comments.keys()}
+    for line in prints - comments.keys():
+        around = [
+            node.end_lineno or 0
+            for node in ast.walk(tree)
+            if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
+        ]
+        number = min((end + 1 for end in around if end + 1 in alone), default=0)
+        assert number, f"line {line} prints, and no comment says what"
+        while number in alone:
+            promised[number] = comments[number]
+            number += 1
+    return [text for _, text in sorted(promised.items())]
 
 
 def assert_block_does_as_it_says(block: Block, start_method: str | None, folder: Path) -> None:
