@@ -48,6 +48,8 @@ def _explain(error: Exception, process: BaseProcess, start_method: str) -> None:
     Raises:
         UnguardedMainError: It came to this pipeline when it imported the program.
     """
+    if start_method != "forkserver":
+        return
     if fork_server_was_unguarded():
         raise unguarded(process.name.removeprefix(NAME_PREFIX), start_method) from None
     add_note(error, import_note(start_method))
