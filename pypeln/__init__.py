@@ -11,7 +11,14 @@ from pypeln import io, pr, process, sync, task, th, thread
 from pypeln._version import __version__
 from pypeln.budget import memory
 from pypeln.element import Element
-from pypeln.errors import EncodeError, ForkedRunError, PipelineError, RemoteError, WorkerDied
+from pypeln.errors import (
+    EncodeError,
+    ForkedRunError,
+    PipelineError,
+    RemoteError,
+    UnguardedMainError,
+    WorkerDied,
+)
 from pypeln.failure import Failure
 from pypeln.graph.partial import Partial
 from pypeln.graph.stage import IoStage, Stage
@@ -35,6 +42,7 @@ __all__ = [
     "RemoteError",
     "Stage",
     "StageStats",
+    "UnguardedMainError",
     "WorkerDied",
     "__version__",
     "io",

@@ -83,5 +83,13 @@ class EncodeError(PipelineError, TypeError):
     """
 
 
+class UnguardedMainError(PipelineError, RuntimeError):
+    """A program starts a pipeline of processes while one of its processes is still importing it.
+
+    With the start methods `spawn` and `forkserver` every process imports the program. What only the program
+    itself is to do must stand under `if __name__ == "__main__":`.
+    """
+
+
 class ForkedRunError(PipelineError, RuntimeError):
     """A forked copy of a process touched a pipeline that is running in the original."""

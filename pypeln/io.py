@@ -19,6 +19,7 @@ __all__ = [
     "WorkerInfo",
     "batch",
     "concat",
+    "distinct",
     "each",
     "filter",
     "flat_map",
@@ -35,6 +36,7 @@ _calls = IoFrontEnd(WorkerKind.TASK, "io")
 
 batch = _calls.batch
 concat = _calls.concat
+distinct = _calls.distinct
 each = _calls.each
 filter = _calls.filter
 flat_map = _calls.flat_map

@@ -21,6 +21,7 @@ __all__ = [
     "batch",
     "concat",
     "copy",
+    "distinct",
     "each",
     "empty",
     "filter",
@@ -40,6 +41,7 @@ _calls = FrontEnd(WorkerKind.PROCESS, "pr")
 
 batch = _calls.batch
 concat = _calls.concat
+distinct = _calls.distinct
 each = _calls.each
 filter = _calls.filter
 flat_map = _calls.flat_map

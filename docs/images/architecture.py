@@ -1,82 +1,19 @@
 """Draw architecture.svg: the stages, workers and queues of the README's first pipeline.
 
-    python docs/images/architecture.py [FILE]
-
-The picture brings its own background and follows the reader's light or dark theme, so that it can be read
-wherever the README is shown.
+python docs/images/architecture.py [FILE]
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+
+from _drawing import arrow, box, dot, picture, save, text
 
 WIDTH, HEIGHT = 1000, 372
 AXIS = 172  # the height of the line along which elements flow
 
-LIGHT = {
-    "panel": "fill:#ffffff;stroke:#d8dee4",
-    "title": "fill:#1f2328",
-    "note": "fill:#59636e",
-    "stage": "fill:#f6f8fa;stroke:#d1d9e0",
-    "flow": "stroke:#8b949e",
-    "tip": "fill:#8b949e",
-    "cell": "fill:#ffffff;stroke:#8b949e",
-    "element": "fill:#8250df",
-    "task": "fill:#dafbe1;stroke:#1a7f37",
-    "process": "fill:#ddf4ff;stroke:#0969da",
-    "thread": "fill:#fff1e5;stroke:#bc4c00",
-    "end": "fill:#f6f8fa;stroke:#59636e",
-    "wait": "stroke:#cf222e",
-    "waittip": "fill:#cf222e",
-}
-DARK = {
-    "panel": "fill:#0d1117;stroke:#30363d",
-    "title": "fill:#f0f6fc",
-    "note": "fill:#9198a1",
-    "stage": "fill:#151b23;stroke:#3d444d",
-    "flow": "stroke:#7d8590",
-    "tip": "fill:#7d8590",
-    "cell": "fill:#0d1117;stroke:#7d8590",
-    "element": "fill:#ab7df8",
-    "task": "fill:#12261e;stroke:#3fb950",
-    "process": "fill:#121d2f;stroke:#4493f8",
-    "thread": "fill:#2a1d12;stroke:#db8a4a",
-    "end": "fill:#151b23;stroke:#9198a1",
-    "wait": "stroke:#f85149",
-    "waittip": "fill:#f85149",
-}
-
 CELL_W, CELL_H = 30, 18
 WORKER_W, WORKER_H, WORKER_GAP = 96, 30, 10
-
-
-def rules(theme: dict[str, str]) -> str:
-    """The CSS rules of a theme."""
-    return "".join(f".{name}{{{style}}}" for name, style in theme.items())
-
-
-def text(x: float, y: float, content: str, style: str = "title", size: int = 14) -> str:
-    """A line of text, centred at x; code is what looks like a call."""
-    family = "mono" if "(" in content or "=" in content else "sans"
-    return f'<text class="{style} {family}" x="{x:g}" y="{y:g}" font-size="{size}">{content}</text>'
-
-
-def box(x: float, y: float, w: float, h: float, style: str, radius: float = 6) -> str:
-    """A rectangle with round corners."""
-    return (
-        f'<rect class="{style}" x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" rx="{radius:g}" '
-        'stroke-width="1.5"/>'
-    )
-
-
-def arrow(x1: float, y1: float, x2: float, y2: float) -> str:
-    """A curve along which elements flow, with a tip at its end."""
-    middle = (x1 + x2) / 2
-    curve = f"M{x1:g},{y1:g} C{middle:g},{y1:g} {middle:g},{y2:g} {x2 - 5:g},{y2:g}"
-    tip = f"M{x2 - 6:g},{y2 - 4:g} L{x2:g},{y2:g} L{x2 - 6:g},{y2 + 4:g} Z"
-    return f'<path class="flow" d="{curve}" fill="none" stroke-width="1.5"/><path class="tip" d="{tip}"/>'
 
 
 def queue(x: float, places: int, filled: int, label: str) -> str:
@@ -87,7 +24,7 @@ def queue(x: float, places: int, filled: int, label: str) -> str:
         y = top + place * CELL_H
         parts.append(box(x, y, CELL_W, CELL_H, "cell", radius=3))
         if place >= places - filled:
-            parts.append(f'<circle class="element" cx="{x + CELL_W / 2:g}" cy="{y + CELL_H / 2:g}" r="5"/>')
+            parts.append(dot(x + CELL_W / 2, y + CELL_H / 2))
     parts.append(text(x + CELL_W / 2, top + places * CELL_H + 20, label, "note", 12))
     return "".join(parts)
 
@@ -135,7 +72,6 @@ def draw() -> str:
     tasks, processes, threads = worker_heights(4), worker_heights(2), worker_heights(1)
     on_axis = [float(AXIS)]
     parts = [
-        box(0.75, 0.75, WIDTH - 1.5, HEIGHT - 1.5, "panel", radius=12),
         box(24, AXIS - 26, 92, 52, "end", radius=8),
         text(70, AXIS - 4, "source"),
         text(70, AXIS + 14, "any iterable", "note", 12),
@@ -159,21 +95,9 @@ def draw() -> str:
         text(929, AXIS + 14, "for x in saved", "note", 12),
         back_pressure(),
     ]
-    style = (
-        "text{text-anchor:middle}"
-        ".sans{font-family:-apple-system,'Segoe UI','Noto Sans','DejaVu Sans',sans-serif}"
-        ".mono{font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace}"
-        + rules(LIGHT)
-        + f"@media (prefers-color-scheme:dark){{{rules(DARK)}}}"
-    )
-    body = "\n".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" viewBox="0 0 {WIDTH} {HEIGHT}">\n'
-        "<title>Three stages: four tasks, two processes and one thread, joined by bounded queues</title>\n"
-        f"<style>{style}</style>\n{body}\n</svg>\n"
-    )
+    title = "Three stages: four tasks, two processes and one thread, joined by bounded queues"
+    return picture(title, WIDTH, HEIGHT, parts)
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".svg")
-    target.write_text(draw(), encoding="utf-8")
+    save(__file__, draw())

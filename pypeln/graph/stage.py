@@ -115,7 +115,7 @@ class Stage(Generic[T_co]):
 
     @property
     def name(self) -> str:
-        """What people call it: `map(slow_add1)`."""
+        """The name that people read, as in `map(slow_add1)`."""
         if self.f is not None and not self.operator.owns_f:
             return f"{self.operator.name}({function_name(self.f)})"
         if self.batching is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pypeln.operators.batch import Batch, IoBatch
 from pypeln.operators.concat import Concat, IoConcat
+from pypeln.operators.distinct import Distinct, IoDistinct
 from pypeln.operators.each import Each, IoEach
 from pypeln.operators.filter import Filter, IoFilter
 from pypeln.operators.flat_map import FlatMap, IoFlatMap
@@ -15,7 +16,9 @@ from pypeln.operators.to_iterable import IoToIterable, ToIterable
 from pypeln.operators.unbatch import IoUnbatch, Unbatch
 
 
-class FrontEnd(Map, Filter, FlatMap, Each, Batch, Unbatch, Run, Concat, Ordered, FromIterable, ToIterable):
+class FrontEnd(
+    Map, Filter, FlatMap, Each, Distinct, Batch, Unbatch, Run, Concat, Ordered, FromIterable, ToIterable
+):
     """The calls for processes, threads, and the consumer itself."""
 
 
@@ -24,6 +27,7 @@ class IoFrontEnd(
     IoFilter,
     IoFlatMap,
     IoEach,
+    IoDistinct,
     IoBatch,
     IoUnbatch,
     IoRun,

@@ -9,6 +9,7 @@ from typing import Any
 
 from pypeln._core.memory import fault_point
 from pypeln.run.death import Death
+from pypeln.run.main_module import NAME_PREFIX
 from pypeln.run.private_fds import close_private, own_privately
 from pypeln.run.process_start import start_process
 from pypeln.run.reports import ReportReader
@@ -48,8 +49,10 @@ class WorkerProcess:
             # Its own, because a description that several processes share asks to signal only one of them.
             self.alive_fd, self.job.alive_fd = _pipe_to_child(parent_reads=False)
             try:
-                process = context.Process(target=main, args=(self.job,), name=f"pypeln {self.job.stage.name}")
-                start_process(process)
+                process = context.Process(
+                    target=main, args=(self.job,), name=NAME_PREFIX + self.job.stage.name
+                )
+                start_process(process, context.get_start_method())
                 fault_point(b"process started")
             except BaseException:
                 self._release_alive()

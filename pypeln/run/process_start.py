@@ -10,20 +10,50 @@ import traceback
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 
+from pypeln.run.main_module import (
+    NAME_PREFIX,
+    fork_server_was_unguarded,
+    import_note,
+    only_a_file_that_exists,
+    unguarded,
+)
+from pypeln.run.notes import add_note
 
-def start_process(process: BaseProcess) -> None:
+
+def start_process(process: BaseProcess, start_method: str) -> None:
     """`process.start()`, without the descriptors that multiprocessing forgets when fork is refused.
 
     Raises:
         OSError: The system cannot start another process.
+        EOFError: The fork server has died.
+        UnguardedMainError: It died because it came to this pipeline when it imported the program.
         Exception: What pickling the process's arguments raised, when it is spawned.
     """
     try:
-        process.start()
+        with only_a_file_that_exists(start_method):
+            process.start()
     except OSError as error:
         for fd in _forgotten(error):
             os.close(fd)
+        if isinstance(error, ConnectionError):
+            _explain(error, process, start_method)
         raise
+    except EOFError as error:
+        _explain(error, process, start_method)
+        raise
+
+
+def _explain(error: Exception, process: BaseProcess, start_method: str) -> None:
+    """Say why a fork server does not answer.
+
+    Raises:
+        UnguardedMainError: It came to this pipeline when it imported the program.
+    """
+    if start_method != "forkserver":
+        return
+    if fork_server_was_unguarded():
+        raise unguarded(process.name.removeprefix(NAME_PREFIX), start_method) from None
+    add_note(error, import_note(start_method))
 
 
 def _forgotten(error: OSError) -> list[int]:
@@ -57,7 +87,8 @@ def ctrl_c_held_back(start_method: str) -> Iterator[None]:
         # ours or not.
         resource_tracker.ensure_running()
         if start_method == "forkserver":
-            forkserver.ensure_running()
+            with only_a_file_that_exists(start_method):
+                forkserver.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

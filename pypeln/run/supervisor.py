@@ -19,6 +19,7 @@ from pypeln._core import memory
 from pypeln._core.memory import STARTING, WAITING, WORKING, fault_point
 from pypeln._core.system import now_ns
 from pypeln.errors import WorkerDied
+from pypeln.run.main_module import UNGUARDED, import_note, refuse_while_imported, unguarded
 from pypeln.run.notes import add_note, note_place
 from pypeln.run.policy import Answer, Outcome
 from pypeln.run.process_handle import WorkerProcess
@@ -74,9 +75,11 @@ class Supervisor:
         Raises:
             OSError: The system cannot start another process.
             Exception: What pickling the stage's functions raised, when processes are spawned.
+            UnguardedMainError: This process is still importing the program that started it.
         """
         import multiprocessing
 
+        refuse_while_imported()
         self._context = multiprocessing.get_context()
         try:
             with ctrl_c_held_back(self._context.get_start_method()):
@@ -249,6 +252,13 @@ class Supervisor:
         index = self._element_in_hand(job)
         elements = () if index is None else (index,)
         death = WorkerDied(job.stage.name, job.worker, pid, code, elements)
+        start_method = self._context.get_start_method()
+        if start_method != "fork" and ledger.state(job.number) == STARTING:
+            if code == UNGUARDED:
+                self._run.fail(unguarded(job.stage.name, start_method))
+                return
+            if code == 1:  # what Python exits with after an exception
+                add_note(death, import_note(start_method))
         if not (policy.restarts and job.calls_f):
             if job.calls_f:
                 if index is not None:

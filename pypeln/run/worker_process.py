@@ -30,6 +30,8 @@ from pypeln.element import Element
 from pypeln.errors import WorkerDied
 from pypeln.run.batching import Batching, BatchWorker
 from pypeln.run.callbacks import WorkerInfo, finish, prepare
+from pypeln.run.main_classes import define_classes, pickled_classes
+from pypeln.run.main_module import main_is_imported
 from pypeln.run.notes import note_place, unsendable
 from pypeln.run.numbering import close_generator
 from pypeln.run.order import Ordering, reorder_stage
@@ -64,6 +66,7 @@ class ProcessJob:
         dump_fd: Where it writes its stacks when it is asked to; -1: it is not asked.
         stage_name: The stage's name in the plan.
         death: Of what the worker before this one died, when its element is lost.
+        main_classes: The classes of a main module that it cannot import, pickled.
     """
 
     stage: PlannedStage
@@ -84,6 +87,7 @@ class ProcessJob:
     dump_fd: int = -1
     stage_name: str = dataclasses.field(init=False)
     death: WorkerDied | None = None
+    main_classes: dict[str, bytes | None] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.stage_name = self.stage.name
@@ -99,9 +103,13 @@ class ProcessJob:
         return self.stage.policy.restarts or self.stage.timeout > 0
 
     def __getstate__(self) -> dict[str, Any]:
+        from multiprocessing.spawn import get_preparation_data
+
         state = self.__dict__.copy()
         # Bytes until the worker can report what reading them raises.
-        state["stage"] = _pickled_stage(self.stage)
+        imported = main_is_imported(get_preparation_data(""))
+        state["stage"] = _pickled_stage(self.stage, by_reference=imported)
+        state["main_classes"] = {} if imported else pickled_classes()
         for name in ("report_fd", "alive_fd", "dump_fd"):
             state[name] = handed(state[name]) if state[name] >= 0 else None
         return state
@@ -121,20 +129,19 @@ class ProcessJob:
         import pickle
 
         if isinstance(self.stage, bytes):
+            define_classes(self.main_classes)
             self.stage = pickle.loads(self.stage)
 
 
-def _pickled_stage(stage: PlannedStage) -> bytes:
-    """The stage, by reference where the child has the same modules, `__main__` included, and else by value.
+def _pickled_stage(stage: PlannedStage, by_reference: bool) -> bytes:
+    """The stage, if possible by reference where the child has the same `__main__`, and else by value.
 
     A class copied by value would be another class there. By value goes what has no importable name: lambdas,
     closures, functions of a notebook.
     """
     import pickle
-    from multiprocessing.spawn import get_preparation_data
 
-    preparation = get_preparation_data("")
-    if "init_main_from_path" in preparation or "init_main_from_name" in preparation:
+    if by_reference:
         try:
             return pickle.dumps(stage)
         except Exception:  # pickle raises many types for "cannot"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
 import sqlite3
 import subprocess
@@ -13,21 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.markdown import ENVIRONMENT, ROOT
 
-import pypeln
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
-PROGRAMS = ("downloader.py", "thumbnails.py", "training.py", "words.py")
+EXAMPLES = ROOT / "docs" / "examples"
+PROGRAMS = ("downloader.py", "lookalikes.py", "thumbnails.py", "training.py", "words.py")
 
 # How the output begins of the programs that take a folder, and make or find one without it.
 FIRST_LINES = {
+    "lookalikes.py": "bright00.jpg = image00.png = small00.jpg",
     "thumbnails.py": "image00.png -> ",
     "training.py": "classes: dusk, forest, sea",
     "words.py": "500 files, ",
 }
-
-# A subprocess with another working directory must find the same pypeln, also where PYTHONPATH is relative.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pypeln.__file__).resolve().parents[1])}
 
 # A watchdog for a program that hangs, far above the seconds that an example takes.
 PROGRAM_TIMEOUT_S = 90
@@ -143,6 +139,33 @@ def test_training_leaves_out_a_last_batch_that_is_not_full(tmp_path: Path) -> No
     done = run_example("training.py", folder, "--batch", 4, "--size", 8, "--epochs", 1, temporary=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].startswith("8 images, ")
+
+
+def test_lookalikes_finds_the_copies_that_the_program_makes(tmp_path: Path) -> None:
+    done = run_example("lookalikes.py", temporary=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "bright00.jpg = image00.png = small00.jpg",
+        "bright04.jpg = image04.png = small04.jpg",
+        "bright08.jpg = image08.png = small08.jpg",
+        "18 files, 18 pictures, 0 skipped",
+    ]
+
+
+def test_lookalikes_names_a_damaged_file_and_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    ramp = np.tile(np.arange(255, 0, -1, dtype=np.uint8), (200, 1))
+    Image.fromarray(ramp).save(folder / "a.png")
+    Image.fromarray(ramp).resize((100, 90)).save(folder / "b.jpg")
+    Image.fromarray(ramp[:, ::-1].copy()).save(folder / "mirrored.png")
+    (folder / "damaged.png").write_bytes(b"no picture at all")
+
+    done = run_example("lookalikes.py", folder, "--workers", 2, temporary=tmp_path)
+
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == ["a.png = b.jpg", "4 files, 3 pictures, 1 skipped"]
+    assert done.stderr == "skipped damaged.png: UnidentifiedImageError\n"
 
 
 def test_downloader_stores_every_page_and_keeps_to_its_limit(tmp_path: Path) -> None:
