@@ -351,7 +351,7 @@ class Workers:
             if (waits or isinstance(result, AsyncIterable)) and self._idle == 0 and self._alive < self._limit:
                 self._hire_more()
             if waits:
-                result = await result
+                result = await result  # pyright: ignore[reportGeneralTypeIssues]
             if isinstance(result, AsyncIterable):
                 children = result.__aiter__()
                 try:
