@@ -109,7 +109,7 @@ class Namespace(_Locked):
 
     __slots__ = ()
 
-    _lock: SharedFile
+    _lock: SharedFile  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, **values: Any) -> None:
         object.__setattr__(self, "_lock", SharedFile.create())

@@ -177,6 +177,7 @@ class SharedFile:
         """
         with _registry_lock:
             shared = _registry.get(token)
+            fd = -1
             if not isinstance(address, tuple):
                 fd = received(address)
                 if shared is not None:

@@ -1,11 +1,12 @@
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, type_check_only
 
 from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger
 from pypeln._core.outlets import Outlets
 from pypeln._core.queue import InPort
 
+@type_check_only
 class Recovery(Protocol):
     retries: int
     counts_tries: bool

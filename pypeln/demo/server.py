@@ -29,7 +29,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    server: _Server
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = 5  # seconds: a client that says nothing cannot keep the server from closing
 
     def do_GET(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar, overload
 
 Input = TypeVar("Input", contravariant=True)
 Result = TypeVar("Result", covariant=True)
 Next = TypeVar("Next")
+T = TypeVar("T")
 
 
 class Partial(Generic[Input, Result]):
@@ -41,7 +42,19 @@ class Partial(Generic[Input, Result]):
     def __ror__(self, stage: Input) -> Result:
         return self._complete(stage)  # type: ignore[no-any-return]
 
-    def __or__(self, then: Callable[[Result], Next]) -> Partial[Input, Next]:
+    # As in Stage.
+    @overload
+    def __or__(self: Partial[Input, Iterable[T]], then: type[list[Any]]) -> Partial[Input, list[T]]: ...
+    @overload
+    def __or__(
+        self: Partial[Input, Iterable[T]], then: type[tuple[Any, ...]]
+    ) -> Partial[Input, tuple[T, ...]]: ...
+    @overload
+    def __or__(self: Partial[Input, Iterable[T]], then: type[set[Any]]) -> Partial[Input, set[T]]: ...
+    @overload
+    def __or__(self, then: Callable[[Result], Next]) -> Partial[Input, Next]: ...
+
+    def __or__(self, then: Any) -> Any:
         if not callable(then):
             return NotImplemented
         complete = self._complete

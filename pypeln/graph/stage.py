@@ -199,7 +199,17 @@ class Stage(Generic[T_co]):
         checked_flag(call, "return_index", return_index)
         return planned(self, checked_maxsize(call, maxsize))
 
-    def __or__(self: Self_, then: Callable[[Self_], Next]) -> Next:
+    # pyright finds no element type in a class that can also be called without arguments.
+    @overload
+    def __or__(self, then: type[list[Any]]) -> list[T_co]: ...
+    @overload
+    def __or__(self, then: type[tuple[Any, ...]]) -> tuple[T_co, ...]: ...
+    @overload
+    def __or__(self, then: type[set[Any]]) -> set[T_co]: ...
+    @overload
+    def __or__(self: Self_, then: Callable[[Self_], Next]) -> Next: ...
+
+    def __or__(self, then: Any) -> Any:
         if not callable(then):
             return NotImplemented
         return then(self)

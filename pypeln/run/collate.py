@@ -256,7 +256,8 @@ def _built(kind: type, parts: dict[Any, Any]) -> Any:
     if issubclass(kind, Mapping):
         return parts
     if issubclass(kind, tuple):
-        return kind._make(parts.values()) if hasattr(kind, "_make") else tuple(parts.values())
+        make = getattr(kind, "_make", tuple)
+        return make(parts.values())
     # Its own __init__ may refuse arrays where it wants what was stacked in them.
     made = object.__new__(kind)
     for name, part in parts.items():

@@ -31,9 +31,10 @@ class TimeLimit(Protocol):
     @property
     def expired(self) -> bool:
         """Whether it did so; a TimeoutError may as well be one of `f`."""
+        ...
 
     def __enter__(self) -> Any: ...
-    def __exit__(self, *error: Any) -> Any: ...
+    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> Any: ...
 
 
 Deadline = Callable[[float], TimeLimit]
@@ -150,6 +151,7 @@ class Step:
             problem: Exception | None = None
             # Children that an earlier try has sent on are not sent again.
             children = self._children_in_time(element)
+            child: Any = _TIMED_OUT
             try:
                 for number in itertools.count():
                     child = _TIMED_OUT

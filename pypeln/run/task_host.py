@@ -43,6 +43,7 @@ class Window(Protocol):
 
     def admit(self, position: int) -> bool:
         """Whether the element at this position of the source may be sent now."""
+        ...
 
     async def wait(self, position: int) -> None:
         """Wait until it may. Cancelled when the run ends early."""
@@ -54,21 +55,25 @@ class RunControl(Protocol):
     @property
     def aborted(self) -> bool:
         """Whether the run is ending early."""
+        ...
 
     def fail(self, error: BaseException, stage: PlannedStage, index: tuple[int, ...] | None) -> None:
         """The run ends with this error, which happened at this element of this stage."""
 
     def count(self, stage_id: int, worker: int = 0) -> StageCounters:
         """Where a worker counts."""
+        ...
 
     def window(self, stage: PlannedStage) -> Window | None:
         """How far a source may run ahead; None when nobody minds."""
 
     def ordering(self, stage: PlannedStage) -> Ordering:
         """What puts the elements of an `ordered` stage in order."""
+        ...
 
     def source_iterator(self, stage: PlannedStage) -> Iterator[Any]:
         """What to iterate where a source wants to know when the run stops listening. Called in a thread."""
+        ...
 
     def finished(self, stage: PlannedStage) -> None:
         """The workers of a stage have finished, and its on_done is about to be called."""

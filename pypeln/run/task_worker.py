@@ -279,7 +279,7 @@ class Workers(Crew):
             deadline.start()
         try:
             if is_awaitable(result):
-                result = await result
+                result = await result  # pyright: ignore[reportGeneralTypeIssues]
             if isinstance(result, AsyncIterable):
                 children = result.__aiter__()
                 try:

@@ -309,9 +309,9 @@ class ProcessQueue(_Queue[T]):
         self._open_rosters()
 
     def __getstate__(self) -> dict[str, Any]:
-        from multiprocessing import context
+        from multiprocessing.context import assert_spawning
 
-        context.assert_spawning(self)
+        assert_spawning(self)
         state = self.__dict__.copy()
         for private in ("_ports", "_roster", "_closers", "_place", "_pid", "_lock"):
             del state[private]
