@@ -57,6 +57,7 @@ cdef class SharedOut(OutPort):
     cdef bint loaded
     cdef bint has_block
     cdef bint crowded
+    cdef uint64_t bulk             # bytes of what was loaded last, where a loop asks after it is unloaded
     cdef bint is_crowded(self) noexcept
     cdef pp_descriptor block
     cdef uint64_t short_of

@@ -452,6 +452,7 @@ cdef class SharedOut(OutPort):
         self.encoder.known = self.known
         self.encoder.shared = self.shared
         self.encoder.encode(value)
+        self.bulk = self.encoder.total + self.encoder.lent
         self.head = head[0]
         self.prefix = further
         self.head.kind = PP_INLINE
@@ -604,7 +605,7 @@ cdef class SharedOut(OutPort):
 
     cdef bint is_crowded(self) noexcept:
         """Whether the queue is to drain before this element, which is large, goes in."""
-        cdef uint64_t nbytes = self.encoder.total + self.encoder.lent, waiting, most
+        cdef uint64_t nbytes = self.bulk, waiting, most
         if nbytes < CROWD_BYTES // self.home.ring.capacity:
             return False
         waiting = pp_ring_count(self.home.ring)
@@ -619,7 +620,9 @@ cdef class SharedOut(OutPort):
                 naps += 1
                 with nogil:
                     pp_nap(NAP_NS)
-            if naps < NAPS or self.home.aborted:
+            if self.home.aborted:
+                raise RunAborted  # who offers again would find it as crowded as before
+            if naps < NAPS:
                 return PP_OK
         elif self.short_of == 0:
             return OutPort.pause(self, timeout_ns)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.endings import DEADLY, DieAt, be_killed
+from support.notes import settled
 from support.process_table import children, thread_names
 
 from pypeln import WorkerDied, io, pr, sync, th
@@ -172,3 +173,35 @@ def test_promise_07_an_iterator_that_has_ended_stays_so(front_end: Any, fork: No
     for _ in range(3):
         with pytest.raises(StopIteration):
             next(elements)
+
+
+def large(x: int) -> tuple[int, bytes]:
+    return x, bytes(1 << 20)
+
+
+def asleep_at_the_second(element: tuple[int, bytes]) -> int:
+    if element[0] == 1:
+        time.sleep(1000)
+    return element[0]
+
+
+PRODUCERS = {
+    "th": lambda: th.map(large, itertools.count()),
+    "io": lambda: io.map(large, itertools.count()),
+    "pr": lambda: pr.map(large, itertools.count()),
+    "th source": lambda: th.from_iterable(map(large, itertools.count())),
+    "io source": lambda: io.from_iterable(map(large, itertools.count())),
+}
+
+
+@pytest.mark.parametrize("producer", PRODUCERS)
+def test_promise_07_who_waits_for_large_elements_to_be_taken_is_gone_too(producer: str, fork: None) -> None:
+    """A queue without a bound has room for thousands of elements, and takes few that are large."""
+    before = thread_names()
+    source = PRODUCERS[producer]()
+    elements = pr.map(asleep_at_the_second, source).to_iterable(maxsize=1)
+    next(elements)
+    settled(lambda: source.stats().taken)  # until it waits
+    elements.close()
+    assert children() == set()
+    assert thread_names() == before
