@@ -10,6 +10,7 @@ import resource
 import signal
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -162,6 +163,10 @@ def _ended(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     gc.collect()
+    try:
+        consume.look_again()
+    except CorruptedError as corrupted:
+        return corrupted
     return error
 
 
@@ -174,6 +179,7 @@ class _Consumer:
         self.report = report
         last = scenario.nodes[-1]
         self.place = work.Place(scenario.seed, scenario.profile, last, "")
+        self.kept: deque[tuple[Key, Any]] = deque(maxlen=scenario.keeps)
 
     def run(self) -> None:
         """Iterate until the end, or as long as the scenario says."""
@@ -184,6 +190,12 @@ class _Consumer:
             self._in_a_thread()
         else:
             self._take()
+
+    def look_again(self) -> None:
+        """What was kept is to be what it was, whatever has been received since."""
+        for key, element in self.kept:
+            if self.place.key_of(element) != key:
+                self.report.problem("corrupted", f"what was {key} when it came is {element!r} now")
 
     def _in_a_thread(self) -> None:
         raised: list[BaseException] = []
@@ -238,6 +250,7 @@ class _Consumer:
 
     def _take_one(self, element: Any, index: tuple[int, ...] | None = None) -> None:
         key = self.place.key_of(element)
+        self.kept.append((key, element))
         self.report.got.append(key)
         if index is not None and index != key.element_index:
             self.report.problem("corrupted", f"{key} came with the index {index}")

@@ -92,6 +92,7 @@ class Scenario:
         weather: What goes wrong.
         nodes: The pipeline; the last one is iterated.
         profile: How large the payloads are.
+        keeps: So many of the elements that it got last the consumer keeps, until after the run.
         consumer: How it is iterated.
         takes: After how many elements the consumer leaves; None when it stays.
         leaves: How it does.
@@ -105,6 +106,7 @@ class Scenario:
     weather: str
     nodes: list[Node]
     profile: str = "tiny"
+    keeps: int = 0
     consumer: str = "for"
     takes: int | None = None
     leaves: str = "close"
@@ -136,10 +138,14 @@ class _Maker:
 
     def make(self) -> Scenario:
         scenario, draw = self.scenario, self.random
-        scenario.profile = self._one_of({"tiny": 5, "slot": 3, "mixed": 4, "large": 1})
+        scenario.profile = self._one_of({"tiny": 5, "slot": 3, "mixed": 4, "large": 1, "arrays": 5})
         count = int(
-            10 ** draw.uniform(0, {"tiny": 3.3, "slot": 3, "mixed": 2.3, "large": 1.5}[scenario.profile])
+            10
+            ** draw.uniform(
+                0, {"tiny": 3.3, "slot": 3, "mixed": 2.3, "large": 1.5, "arrays": 2.3}[scenario.profile]
+            )
         )
+        scenario.keeps = draw.choice([0, 0, 3, 1000])
         end = self._source(count)
         stages = draw.randint(1, 3 if self.is_slow_start else 5)
         for _ in range(stages):
@@ -248,7 +254,7 @@ class _Maker:
                 scenario.spare_fds = draw.randint(0, 50)
             else:
                 scenario.queue_bytes = 1 << 20
-                scenario.profile = draw.choice(["mixed", "large"])
+                scenario.profile = draw.choice(["mixed", "large", "arrays"])
                 for source in sources:
                     source.count = min(source.count or 0, 100)
         elif weather == "kills":

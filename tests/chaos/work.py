@@ -185,7 +185,7 @@ class Step:
             time.sleep(nap_s)
         if operator == "flat_map" and place.node.lazy:
             return self._children(key, nap_s)
-        return result(place, key)
+        return result(place, key, element)
 
     def _children(self, key: Key, nap_s: float) -> Iterator[Any]:
         for child in results_of(self.place.seed, self.place.node, key):
@@ -210,7 +210,7 @@ class AsyncStep:
         elif fault is not None:
             misbehave(place.node, key, fault)
         await asyncio.sleep(place.nap_s(key))
-        return result(place, key)
+        return result(place, key, element)
 
 
 class AsyncChildren:
@@ -248,11 +248,14 @@ class Replace:
         return made if place.node.operator == "flat_map" else (made or [None])[0]
 
 
-def result(place: Place, key: Key) -> Any:
+def result(place: Place, key: Key, element: Any) -> Any:
     """What the function of a stage returns for an element."""
     keys = results_of(place.seed, place.node, key)
     if place.node.operator == "map":
-        return place.element(keys[0])
+        if hasattr(element, "item"):
+            return place.element(keys[0])  # a Failure
+        # What a process gets is its own; threads share what goes to several of them.
+        return elements.changed(element, keys[0], place.profile, in_place=place.node.kind == "pr")
     if place.node.operator == "flat_map":
         return [place.element(each) for each in keys]
     if place.node.operator == "filter":

@@ -29,12 +29,14 @@ def expected() -> list[list[int]]:
     return [[i, child] for i in range(ELEMENTS) for child in range(CHILDREN) if (i + child) % 4]
 
 
-def spill(i: int) -> bytes:
-    """Larger than a slot: it travels in a block."""
-    return b"%d," % i + bytes(100)
+def spill(i: int) -> tuple[Any, bytes]:
+    """Larger than a slot: it travels in a block, with a reference to that of an array."""
+    import numpy as np
+
+    return np.full(5000, i, np.uint32), bytes(100)
 
 
-def spill_late(i: int) -> bytes:
+def spill_late(i: int) -> tuple[Any, bytes]:
     marker = Path(os.environ["FAULT_SCRATCH"], "late")
     if i == 5 and not marker.exists():
         marker.touch()
@@ -42,15 +44,17 @@ def spill_late(i: int) -> bytes:
     return spill(i)
 
 
-def spill_broken(i: int) -> bytes:
+def spill_broken(i: int) -> tuple[Any, bytes]:
     if i == 5:
         raise LookupError(i)
     return spill(i)
 
 
-def parts(data: bytes) -> Iterator[tuple[int, int]]:
+def parts(data: tuple[Any, bytes]) -> Iterator[tuple[int, int]]:
     """Several for one, in a slot each."""
-    i = int(data.split(b",")[0])
+    i = int(data[0][0])
+    if not (data[0] == i).all() or data[1] != bytes(100):
+        raise ValueError(f"element {i} has changed on its way")
     for child in range(CHILDREN):
         yield i, child
 
