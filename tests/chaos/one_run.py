@@ -331,8 +331,10 @@ def _judge_results(scenario: Scenario, folder: str, report: Report) -> None:
     if extra:
         known = set(outlook.results)
         for key, times in extra.items():
+            if may_be_late and _stands_in(scenario, key, report.got, known):
+                continue
             kind = "duplicated" if key in known else "unexpected"
-            report.problem(kind, f"element {key} came {times} times too often")
+            report.problem(kind, f"element {key} came {times} times too often, not {list(missing)[:5]}")
     last = scenario.nodes[-1]
     if last.operator == "ordered":
         if not fates.is_in_order(report.got):
@@ -360,6 +362,19 @@ def _judge_results(scenario: Scenario, folder: str, report: Report) -> None:
             report.problem("duplicated", f"each was called too often for {list(extra)[:10]}")
 
 
+def _stands_in(scenario: Scenario, key: Key, got: list[Key], known: set[Key]) -> bool:
+    """Whether an element may be what came instead of another one, which was late.
+
+    On a machine that is busy with others any call may be. What replaces an element never comes beside it, and a
+    filter that is late may let through what it would have dropped.
+    """
+    original = Key(key.ident, tuple(stage for stage in key.trace if stage >= 0))
+    if key in known or (original != key and original in got):
+        return False
+    drops = [node for node in scenario.functions if node.operator == "filter" and node.policy == "replace"]
+    return original in known or any(node.options.get("timeout") for node in drops)
+
+
 def _judge_stats(scenario: Scenario, stages: list[Any], report: Report) -> None:
     """Whether the account of each stage is exact: what it took, and what became of that."""
     accounts = [stage.stats() if isinstance(stage, pl.Stage) else None for stage in stages]
@@ -372,6 +387,10 @@ def _judge_stats(scenario: Scenario, stages: list[Any], report: Report) -> None:
         if stats.taken != ended or stats.in_hand:
             report.problem("stats", f"{stats} does not add up")
         before = [accounts[each] for each in node.inputs]
+        if scenario.nodes[-1].kind == "sync" and any(
+            each.operator == "ordered" for each in (node, *(scenario.nodes[each] for each in node.inputs))
+        ):
+            continue  # in a chain of sync stages it is done before them, and has other elements
         if report.ended == "complete" and before and None not in before:
             sent = sum(each.sent for each in before if each is not None)
             if sent != stats.taken:
