@@ -365,8 +365,8 @@ def _judge_results(scenario: Scenario, folder: str, report: Report) -> None:
 def _stands_in(scenario: Scenario, key: Key, got: list[Key], known: set[Key]) -> bool:
     """Whether an element may be what came instead of another one, which was late.
 
-    On a machine that is busy with others any call may be. What replaces an element never comes beside it, and a
-    filter that is late may let through what it would have dropped.
+    On a machine that is busy with others any call may be. What replaces an element never comes beside it, and
+    a filter that is late may let through what it would have dropped.
     """
     original = Key(key.ident, tuple(stage for stage in key.trace if stage >= 0))
     if key in known or (original != key and original in got):
