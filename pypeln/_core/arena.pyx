@@ -12,10 +12,10 @@ from libc.stdlib cimport calloc, free
 
 from pypeln._core.c cimport (
     PP_BLOCK_MIN, PP_BORN, PP_CHUNK_BYTES, PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_COPIED_OUT,
-    PP_COPIED_TYPE, PP_HOLDERS, PP_LENT, PP_OK, PP_VIEWED, pp_arena_allocate, pp_arena_create_spared, pp_arena_figure,
-    pp_arena_may_hold, pp_arena_note, pp_arena_open, pp_arena_release, pp_arena_segment_bytes,
-    pp_arena_settle, pp_arena_unhold, pp_arena_usage, pp_block_at, pp_block_drop, pp_block_hold, pp_bool,
-    pp_descriptor, pp_segment_reserve, pp_spot_notify,
+    PP_COPIED_TYPE, PP_HOLDERS, PP_LENT, PP_OK, PP_VIEWED, pp_arena_allocate, pp_arena_create_spared,
+    pp_arena_figure, pp_arena_may_hold, pp_arena_note, pp_arena_open, pp_arena_release,
+    pp_arena_segment_bytes, pp_arena_settle, pp_arena_unhold, pp_arena_usage, pp_block_at, pp_block_drop,
+    pp_block_hold, pp_bool, pp_descriptor, pp_segment_reserve, pp_spot_notify,
 )
 from pypeln._core.memory cimport Segment
 
@@ -296,7 +296,8 @@ cdef class Arena:
         if not self.holds() or pp_arena_allocate(&self.handle, nbytes, &block) != PP_OK:
             return NULL
         try:
-            held = pp_block_at(&self.handle, block.offset, nbytes, &whole) == PP_OK and self.hold(whole, False)
+            if pp_block_at(&self.handle, block.offset, nbytes, &whole) == PP_OK:
+                held = self.hold(whole, False)
         except BaseException:
             pass
         if not held:
@@ -353,7 +354,8 @@ cdef class Arenas:
         """One more.
 
         Args:
-            capacity: Room for so many bytes of payload, in whole chunks; and for as many once more in its spare.
+            capacity: Room for so many bytes of payload, in whole chunks; and for as many once more in its
+                spare.
             poisons: Whether blocks are overwritten when they are freed.
 
         Raises:

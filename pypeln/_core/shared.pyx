@@ -15,12 +15,12 @@ from cpython.exc cimport PyErr_CheckSignals
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
     PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TOOBIG, load32, load64,
-    pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press, pp_arena_publish, pp_arena_release,
-    pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return, pp_bool, pp_descriptor, pp_head, pp_nap, pp_now_ns,
-    pp_reference, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish,
-    pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count,
-    pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm,
-    pp_wait_block, store64,
+    pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press, pp_arena_publish,
+    pp_arena_release, pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return, pp_bool,
+    pp_descriptor, pp_head, pp_nap, pp_now_ns, pp_reference, pp_pop_claim, pp_pop_free, pp_pop_lease,
+    pp_port_open, pp_push_claim, pp_push_publish, pp_ring, pp_ring_abort, pp_ring_bytes, pp_ring_close_for,
+    pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_mend, pp_ring_settle, pp_ring_valid,
+    pp_ring_wake_all, pp_slot, pp_spot_arm, pp_wait_block, store64,
 )
 from pypeln._core.arena cimport Arena, Arenas
 from pypeln._core.decoder cimport Opening, decode_payload as decode
@@ -448,7 +448,7 @@ cdef class SharedOut(OutPort):
         return PP_OK
 
     cdef int allocate(self, uint64_t nbytes) noexcept:
-        """Room for a payload; in the spare when those who hold blocks have left none elsewhere for a while."""
+        """Room for a payload; in the spare when holders have left none elsewhere for a while."""
         cdef int rc = pp_arena_allocate(&self.arena, nbytes, &self.block)
         pp_arena_press(&self.arena, rc == PP_FULL)
         if rc != PP_FULL:

@@ -13,10 +13,10 @@ import dataclasses
 import os
 from typing import Any
 
+from pypeln import budget
 from pypeln._core.arena import Arenas
 from pypeln._core.memory import Ledger, Segment
 from pypeln._core.shared import SharedIn, SharedOut, SharedRing
-from pypeln import budget
 from pypeln.descriptors import received
 from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 from pypeln.transport.in_process import DEFAULT_CAPACITY
