@@ -1,8 +1,8 @@
 """Arrays made where the next stage will look for them, so that they leave without a copy.
 
 In a worker process numpy allocates large arrays there anyway, and these calls say it explicitly. In a
-thread of the caller's process, where arrays are kept for all sorts of purposes, they are the only way: a source,
-or a thread stage, that fills them hands them to processes as they are.
+thread of the caller's process, where arrays are kept for all sorts of purposes, they are the only way: a
+source, or a thread stage, that fills them hands them to processes as they are.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def empty(shape: Shape, dtype: DTypeLike = float, order: Order = "C") -> NDArray[Any]:
     """`numpy.empty`, where the next stage can see it.
 
-    Called by a source or by a function of a stage, in a process or a thread, the array lies in the shared memory
-    of the queue behind it, if it has 16 KiB or more and there is room at once; anywhere else it is an
+    Called by a source or by a function of a stage, in a process or a thread, the array lies in the shared
+    memory of the queue behind it, if it has 16 KiB or more and there is room at once; anywhere else it is an
     ordinary array. Either way it is sent correctly: without a copy when it lies there and nobody else has it.
 
     Args:
@@ -77,7 +77,7 @@ def ones(shape: Shape, dtype: DTypeLike = float, order: Order = "C") -> NDArray[
     return _made(np.ones, shape, dtype, order)
 
 
-def full(shape: Shape, fill_value: Any, dtype: DTypeLike = None, order: Order = "C") -> NDArray[Any]:
+def full(shape: Shape, fill_value: Any, dtype: DTypeLike | None = None, order: Order = "C") -> NDArray[Any]:
     """`numpy.full`, where the next stage can see it: see `empty`.
 
     Example:
@@ -91,7 +91,8 @@ def full(shape: Shape, fill_value: Any, dtype: DTypeLike = None, order: Order = 
 
 
 def copy(array: Any) -> NDArray[Any]:
-    """A copy of an array, or of anything that numpy makes one of, where the next stage can see it: see `empty`.
+    """A copy of an array, or of anything that numpy makes one of, where the next stage can see it: see
+    `empty`.
 
     It is not needed in order to send an array: what lies elsewhere is copied then. It is for an array that
     is to be written to before.

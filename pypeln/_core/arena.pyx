@@ -350,7 +350,8 @@ cdef class Arena:
         if rc != PP_OK:
             return NULL
         try:
-            held = pp_block_at(&self.handle, block.offset, nbytes, &whole) == PP_OK and self.hold(whole, False)
+            if pp_block_at(&self.handle, block.offset, nbytes, &whole) == PP_OK:
+                held = self.hold(whole, False)
         except BaseException:
             pass
         if not held:
@@ -407,7 +408,8 @@ cdef class Arenas:
         """One more.
 
         Args:
-            capacity: Room for so many bytes of payload, in whole chunks; and for as many once more in its spare.
+            capacity: Room for so many bytes of payload, in whole chunks; and for as many once more in its
+                spare.
             poisons: Whether blocks are overwritten when they are freed.
 
         Raises:

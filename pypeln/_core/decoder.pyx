@@ -16,7 +16,8 @@ from libc.string cimport memcmp, memcpy
 
 from pypeln._core.arena cimport Arena
 from pypeln._core.c cimport (
-    PP_COPIED_OUT, PP_COPIED_TYPE, PP_OK, PP_READ_ONLY, pp_arena_note, pp_block_at, pp_descriptor, pp_reference,
+    PP_COPIED_OUT, PP_COPIED_TYPE, PP_OK, PP_READ_ONLY, pp_arena_note, pp_block_at, pp_descriptor,
+    pp_reference,
 )
 from pypeln._core.payload cimport *
 

@@ -1,18 +1,19 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-"""Which of the objects in an element nobody else has: found as the garbage collector finds garbage, by counting.
+"""Which of the objects in an element nobody else has: found as the garbage collector finds garbage, by
+counting.
 
 An element leaves its process with all that hangs on it. Who else may still write to a buffer in it shows in
 the reference counts: an object with more references than were met on a walk through the element (and than its
 sender will drop) is somebody else's as well, and so is everything below it. References that the walk does not
-meet, of objects that do not show them to the garbage collector, count as somebody else's: a buffer may then be
-copied that need not be, never the other way round.
+meet, of objects that do not show them to the garbage collector, count as somebody else's: a buffer may then
+be copied that need not be, never the other way round.
 
 Where threads run while this walks (free-threaded Python), nothing is owned.
 """
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, realloc
 
 from pypeln._core.decoder cimport array_calls, array_type
 

@@ -2,9 +2,9 @@
 # cython: auto_pickle=False
 """Pickling what is not written natively: protocol 5, with large buffers beside the stream.
 
-What pickle itself would copy, or cannot do, has a reducer here: arrays that are not contiguous, memoryviews, and
-the tensors of torch where a program uses it. They are in the table of this pickler only, and a type that a
-program has registered with copyreg keeps its own.
+What pickle itself would copy, or cannot do, has a reducer here: arrays that are not contiguous, memoryviews,
+and the tensors of torch where a program uses it. They are in the table of this pickler only, and a type that
+a program has registered with copyreg keeps its own.
 """
 
 cimport cython

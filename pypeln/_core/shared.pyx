@@ -532,7 +532,7 @@ cdef class SharedOut(OutPort):
         return PP_OK
 
     cdef int allocate(self, uint64_t nbytes) noexcept:
-        """Room for a payload; in the spare when those who hold blocks have left none elsewhere for a while."""
+        """Room for a payload; in the spare when holders have left none elsewhere for a while."""
         cdef int rc = pp_arena_allocate(&self.arena, nbytes, &self.block)
         pp_arena_press(&self.arena, rc == PP_FULL)
         if rc != PP_FULL:

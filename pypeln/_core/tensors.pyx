@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""The tensors of torch on their way: as the arrays that numpy sees in them, and tensors again where they arrive.
+"""The tensors of torch on their way: as the arrays that numpy sees in them, and tensors again where they
+arrive.
 
 Nothing here imports torch. A process that sends a tensor has it, and one that receives a tensor imports it as
 unpickling any other class would.
@@ -13,7 +14,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uintptr_t
 
-from pypeln._core.arena cimport Arena, Arenas, BlockView
+from pypeln._core.arena cimport Arenas, BlockView
 from pypeln._core.c cimport PP_COPIED_TYPE, pp_arena_note
 from pypeln._core.decoder cimport array_calls
 from pypeln._core.pickling cimport Extent, extent_of
@@ -22,14 +23,14 @@ from pypeln._core.references cimport references_to
 from importlib import import_module
 from pickle import PickleBuffer
 
-from pypeln._core.arrays import array_on, description
+from pypeln._core.arrays import array_on, description as describe
 
 cdef enum:
     ASIDE_MIN = 2048  # smaller ones go within the pickle
 
 
 def reduce_tensor(tensor):
-    """How a tensor is pickled: its description as an array, a buffer for its data, and what numpy cannot say."""
+    """How a tensor is pickled: described as an array, with a buffer, and what numpy cannot say."""
     cdef Extent extent
     if not _is_plain(tensor):
         return tensor.__reduce_ex__(5)
@@ -68,7 +69,7 @@ cdef tuple _aside(object array):
         array = <object>compacted
         Py_DECREF(array)
         array_calls.extent(<PyObject *>array, &low, &nbytes)
-    described = description(array)
+    described = describe(array)
     return (None, None) if described is None else (described, extent_of(array, low, nbytes, False))
 
 

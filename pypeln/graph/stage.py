@@ -12,8 +12,8 @@ from pypeln.run.policy import ErrorPolicy
 
 if TYPE_CHECKING:
     from pypeln.element import Element
-    from pypeln.run.plan import BatchOptions, Operator, Plan, WorkerKind
     from pypeln.run.memory_stats import MemoryStats
+    from pypeln.run.plan import BatchOptions, Operator, Plan, WorkerKind
     from pypeln.run.stats import StageStats
 
 T_co = TypeVar("T_co", covariant=True)

@@ -1,4 +1,4 @@
-"""What the arrays and other large buffers of a run took, and how often they were copied, for everybody to read."""
+"""What the large buffers of a run took, and how often they were copied, for everybody to read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 class Buffers(NamedTuple):
     """So many buffers, of so many bytes together."""
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment] # the method of tuples of this name is no loss
     nbytes: int = 0
 
-    def __add__(self, other: object) -> Buffers:  # type: ignore[override]
+    def __add__(self, other: object) -> Buffers:
         if not isinstance(other, Buffers):
             return NotImplemented
         return Buffers(self.count + other.count, self.nbytes + other.nbytes)
@@ -23,8 +23,8 @@ class Buffers(NamedTuple):
 class MemoryStats(NamedTuple):
     """The memory of a queue that touches a process, and what became of the large buffers in it in one run.
 
-    A buffer is the data of an array, of a tensor, of a column of a data frame, or the bytes of a large `bytes` or
-    `str`, from 2 KiB (where it is received, 4 KiB).
+    A buffer is the data of an array, of a tensor, of a column of a data frame, or the bytes of a large
+    `bytes` or `str`, from 2 KiB (where it is received, 4 KiB).
 
     Attributes:
         queue: Between which stages, as in `map(load) -> map(scale)`.

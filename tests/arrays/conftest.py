@@ -1,4 +1,4 @@
-"""Copies are counted and memory is looked at, which does not depend on how processes start: they are forked."""
+"""Copies are counted here, which does not depend on how processes start: they are forked."""
 
 from __future__ import annotations
 

@@ -109,7 +109,8 @@ def test_producers_wait_when_the_memory_is_spent() -> None:
 
     def source() -> Any:
         nonlocal taken
-        for taken in itertools.count(1):
+        for number in itertools.count(1):
+            taken = number
             yield np.zeros(MIB // 8)
 
     with pl.memory(2 * 16 * MIB):

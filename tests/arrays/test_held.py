@@ -1,4 +1,4 @@
-"""What somebody can still write to is copied when it is sent: nobody sees an element change behind its back."""
+"""What somebody can still write to is copied: nobody sees an element change behind its back."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_freed_blocks_are_poisoned_on_request(monkeypatch: pytest.MonkeyPatch) -
             memory = (ctypes.c_ubyte * N).from_address(a.ctypes.data)
             arenas = arenas_of(elements)  # so that it stays mapped
             del a
-            wait_until(lambda: set(memory) == {0xDB})  # by whoever lets go of it last
+            wait_until(lambda memory=memory: set(memory) == {0xDB}, "whoever lets go last overwrites it")
     assert [set(a.tolist()) for a in kept] == [{i % 100} for i in range(0, 500, 10)]
     assert blocks_in_use(arenas) == len(kept)
 

@@ -159,7 +159,9 @@ class TestTensors:
         subprocess.run([sys.executable, "-c", text], check=True, timeout=100)
 
     def test_stacked_batches_are_made_of_tensors_too(self, torch: Any) -> None:
-        stage = pr.batch(2, pr.map(same, [{"x": torch.full((N,), float(i)), "y": i} for i in range(4)]), stack=True)
+        stage = pr.batch(
+            2, pr.map(same, [{"x": torch.full((N,), float(i)), "y": i} for i in range(4)]), stack=True
+        )
         first, second = stage
         assert np.asarray(first["x"]).shape == (2, N) and first["y"].tolist() == [0, 1]
         assert float(np.asarray(second["x"])[1, 5]) == 3
