@@ -83,8 +83,8 @@ int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner) {
     pp_arena_header *header = (pp_arena_header *)segment->base;
     uint64_t chunks = header->chunks, words = header->words_offset, payload = header->payload_offset;
     uint64_t holdable = header->holdable;
-    if (header->magic != MAGIC || chunks == 0 || chunks > segment->nbytes / PP_CHUNK_BYTES ||
-        holdable == 0 || holdable > chunks || words != words_offset_for(chunks) || payload != payload_offset_for(chunks) ||
+    if (header->magic != MAGIC || chunks == 0 || chunks > segment->nbytes / PP_CHUNK_BYTES || holdable == 0 ||
+        holdable > chunks || words != words_offset_for(chunks) || payload != payload_offset_for(chunks) ||
         segment->nbytes < payload + chunks * PP_CHUNK_BYTES)
         return PP_CORRUPT;
     arena->segment = segment;
@@ -248,7 +248,8 @@ void *pp_arena_bytes(const pp_arena *arena, pp_descriptor block) {
 
 int pp_arena_publish(pp_arena *arena, pp_descriptor block, uint32_t count) {
     uint64_t chunk, index;
-    if (!pp_block_locate(arena, block, &chunk, &index) || count == 0 || count > PP_BLOCK_COUNT_MAX) return PP_CORRUPT;
+    if (!pp_block_locate(arena, block, &chunk, &index) || count == 0 || count > PP_BLOCK_COUNT_MAX)
+        return PP_CORRUPT;
     pp_a64 *word = &pp_words_of(arena, chunk)[index];
     /* Relaxed: while it names us, only we write it. */
     if (pp_load_rlx(word) != PP_BLOCK_OWNED(arena->owner)) return PP_CORRUPT;

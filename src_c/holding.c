@@ -27,8 +27,9 @@ int pp_block_at(const pp_arena *arena, uint64_t offset, uint64_t nbytes, pp_desc
         block->offset = offset / block->nbytes * block->nbytes;
     }
     uint64_t within = offset - block->offset;
-    return offset >= block->offset && within <= block->nbytes && nbytes <= block->nbytes - within ? PP_OK
-                                                                                                 : PP_CORRUPT;
+    return offset >= block->offset && within <= block->nbytes && nbytes <= block->nbytes - within
+               ? PP_OK
+               : PP_CORRUPT;
 }
 
 static pp_a64 *word_of(const pp_arena *arena, pp_descriptor block, uint64_t *chunk, uint64_t *index) {

@@ -39,7 +39,7 @@ enum pp_figure {
     PP_COPIED_OUT = 5,  /* received as a copy: too much was held, or the arena was full */
     PP_BORN = 6,        /* allocated in the arena to begin with */
     PP_COPIED_TYPE = 7, /* received as a copy: bytes have memory of their own, tensors cannot be read-only */
-    PP_FIGURES = 16     /* pairs of count and bytes */
+    PP_FIGURES = 16 /* pairs of count and bytes */
 };
 
 /* The block in which a range of the arena lies: where it begins and how large it is.

@@ -69,7 +69,8 @@ void pp_os_wake(pp_a32 *word, int count, bool shared) {
     int saved = errno;
     if (has_sync()) {
         sync_wake *wake = count > 1 ? wake_all : wake_any;
-        while (wake((void *)word, sizeof(uint32_t), shared ? SYNC_SHARED : SYNC_PRIVATE) < 0 && errno == EINTR) {
+        while (wake((void *)word, sizeof(uint32_t), shared ? SYNC_SHARED : SYNC_PRIVATE) < 0 &&
+               errno == EINTR) {
         }
     } else {
         uint32_t operation = (uint32_t)(shared ? ULOCK_WAIT_SHARED : ULOCK_WAIT) | ULOCK_NO_ERRNO;

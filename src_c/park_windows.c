@@ -154,7 +154,8 @@ uint64_t pp_os_name(void) {
 
 void pp_nap(uint64_t ns) {
     /* Sleep counts in ticks of up to 16 ms. Timers of high resolution are there since Windows 10 1803. */
-    HANDLE timer = CreateWaitableTimerExW(NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS);
+    HANDLE timer =
+        CreateWaitableTimerExW(NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS);
     LARGE_INTEGER due = {.QuadPart = -(LONGLONG)((ns + 99) / 100)}; /* relative, in units of 100 ns */
     if (timer != NULL && SetWaitableTimer(timer, &due, 0, NULL, NULL, FALSE))
         WaitForSingleObject(timer, INFINITE);

@@ -26,9 +26,9 @@ uint64_t pp_process_born(int64_t pid) {
     const char *end = strrchr(text, ')');
     char state;
     unsigned long long born;
-    if (end == NULL || sscanf(end + 1,
-                              " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-                              &state, &born) != 2)
+    if (end == NULL ||
+        sscanf(end + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+               &state, &born) != 2)
         return 0;
     return state == 'Z' || state == 'X' ? 0 : born;
 }

@@ -17,14 +17,16 @@ uint64_t pp_process_born(int64_t pid) {
     FILETIME born, ended, kernel, user;
     uint64_t word = 0;
     /* A process that has ended is there as long as somebody has a handle of it. */
-    if (WaitForSingleObject(process, 0) == WAIT_TIMEOUT && GetProcessTimes(process, &born, &ended, &kernel, &user))
+    if (WaitForSingleObject(process, 0) == WAIT_TIMEOUT &&
+        GetProcessTimes(process, &born, &ended, &kernel, &user))
         word = (uint64_t)born.dwHighDateTime << 32 | born.dwLowDateTime;
     CloseHandle(process);
     return word;
 }
 
 static DWORD WINAPI wait_for_its_end(LPVOID process) {
-    if (WaitForSingleObject(process, INFINITE) == WAIT_OBJECT_0) TerminateProcess(GetCurrentProcess(), FOLLOWED);
+    if (WaitForSingleObject(process, INFINITE) == WAIT_OBJECT_0)
+        TerminateProcess(GetCurrentProcess(), FOLLOWED);
     return 0;
 }
 

@@ -238,7 +238,7 @@ typedef struct {
     pp_slot *slot;
     uint64_t position;
     uint64_t word; /* READY */
-    bool idle;     /* when there is nothing: the ring is truly empty, and no element is in somebody's hands */
+    bool idle; /* when there is nothing: the ring is truly empty, and no element is in somebody's hands */
 } found;
 
 /* Look for the next element without taking it: PP_OK, PP_EMPTY or PP_CORRUPT.
@@ -519,7 +519,8 @@ void pp_ring_settle(pp_ring *ring, pp_lease *lease, uint32_t owner) {
 }
 
 /* What the dead was reading moves into its lease, unless it is there. */
-static void move_into_lease(pp_ring *ring, const pp_slot *slot, uint64_t position, uint64_t word, pp_lease *lease) {
+static void move_into_lease(pp_ring *ring, const pp_slot *slot, uint64_t position, uint64_t word,
+                            pp_lease *lease) {
     uint32_t part = taken_of(word), count = count_of(word);
     bool whole = ring->sole && part + 1 < count;
     if (pp_load_acq(&lease->in) != place_of(position, part) + 1) {
@@ -548,13 +549,13 @@ uint32_t pp_ring_mend(pp_ring *ring, pp_lease *lease, uint32_t owner) {
     for (uint32_t i = 0; i < ring->capacity; i++) {
         uint64_t word = pp_load_acq(&slots[i].word), mending;
         if (owner_of(word) != owner) continue;
+        /* The word has its lap's low bits; the hint is at most a lap away. */
+        uint64_t position = (near + (uint64_t)lead_of(word, near)) * ring->capacity + i;
         switch (state_of(word)) {
             case PP_WRITING: mending = turned(word, 0, PP_SKIP); break;
             case PP_ADDING: mending = turned(word, 0, PP_READY); break;
             case PP_READING:
-                if (lease != NULL)
-                    move_into_lease(ring, &slots[i], (near + (uint64_t)lead_of(word, near)) * ring->capacity + i, word,
-                                    lease);
+                if (lease != NULL) move_into_lease(ring, &slots[i], position, word, lease);
                 mending = is_last(word) || ring->sole
                               ? freed(word)
                               : turned(word, 0, PP_READY) + ((uint64_t)1 << TAKEN_SHIFT);

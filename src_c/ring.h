@@ -66,7 +66,7 @@ typedef struct pp_ring {
     uint32_t wake_below; /* producers are woken when no more than this many slots are in use */
     pp_a32 aborted;
     uint32_t several; /* 1: a slot may hold several elements */
-    uint32_t sole;    /* 1: one consumer takes from it, and no two ports of consumers are in use at a time */
+    uint32_t sole; /* 1: one consumer takes from it, and no two ports of consumers are in use at a time */
     unsigned char pad0[PP_FAR - 40];
     pp_a64 tail; /* hint: the next position to claim for writing; producers write it */
     unsigned char pad1[PP_FAR - 8];
@@ -93,16 +93,17 @@ typedef struct pp_port {
     uint32_t capacity;
     uint32_t producers;
     uint32_t owner;
-    int bell;          /* rung for an event loop at the other side; -1: none */
+    int bell; /* rung for an event loop at the other side; -1: none */
     uint32_t producer; /* producers: which of ring->open is this one's */
-    uint64_t busy;     /* elements moved since the last long wait: is this a fast stream? */
+    uint64_t busy; /* elements moved since the last long wait: is this a fast stream? */
     uint64_t position; /* of the claimed slot */
-    uint64_t word;     /* of the claimed slot, as it was claimed */
-    uint32_t part;     /* consumers: which of the slot's elements was claimed; producers: which is being written */
+    uint64_t word; /* of the claimed slot, as it was claimed */
+    uint32_t
+        part; /* consumers: which of the slot's elements was claimed; producers: which is being written */
     bool several, sole;
     pp_recent written; /* producers: the slot that was published last */
-    pp_tip tip;        /* and what is known of it */
-    pp_recent read;    /* consumers: the slot that an element was taken from last */
+    pp_tip tip; /* and what is known of it */
+    pp_recent read; /* consumers: the slot that an element was taken from last */
     /* Consumers of a `sole` ring without a lease: what was in the slot that was claimed last. */
     pp_slot batch;
     uint32_t batch_next, batch_count;

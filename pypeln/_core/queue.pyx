@@ -109,8 +109,8 @@ cdef class InPort:
     def leave_alone(self, double seconds):
         """After each batch of elements, sleep so long before looking for the next.
 
-        For a producer that shares the GIL with this side and is slower: taking one element at a time would take
-        the GIL from it for each.
+        For a producer that shares the GIL with this side and is slower: taking one element at a time would
+        take the GIL from it for each.
         """
         self.nap_ns = <uint64_t>(seconds * 1e9)
 

@@ -1,9 +1,9 @@
 # cython: language_level=3
 """What iterating a pipeline returns: a generator, and a way around it.
 
-Going through a generator for each element costs as much as the queue that the element comes from. So what is there
-already is taken straight from the port, and the generator is resumed for all else: to wait, to end the run, and
-for errors, which go through it to be told as errors of the run.
+Going through a generator for each element costs as much as the queue that the element comes from. So what is
+there already is taken straight from the port, and the generator is resumed for all else: to wait, to end the
+run, and for errors, which go through it to be told as errors of the run.
 """
 
 from cython cimport critical_section

@@ -51,7 +51,8 @@ class SharedQueue:
 
     Args:
         layout: Where to take the ring's part from.
-        maxsize: Elements it may hold, at most MOST_SLOTS; 0 for DEFAULT_CAPACITY slots, which hold several each.
+        maxsize: Elements it may hold, at most MOST_SLOTS; 0 for DEFAULT_CAPACITY slots, which hold several
+            each.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
         nbytes: Bytes of payload that may be on their way in it; None for what a queue alone may take.

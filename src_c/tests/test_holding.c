@@ -247,7 +247,8 @@ static void *hold_and_lend(void *which) {
         if (offset != 0) {
             uint64_t seen = offset;
             unsigned at = 0;
-            while (at < MAILBOXES && !(pp_load_acq(&mailboxes[at]) == offset && pp_cas64(&mailboxes[at], &seen, 0))) {
+            while (at < MAILBOXES &&
+                   !(pp_load_acq(&mailboxes[at]) == offset && pp_cas64(&mailboxes[at], &seen, 0))) {
                 seen = offset;
                 at++;
             }

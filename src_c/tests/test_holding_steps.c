@@ -66,7 +66,8 @@ static uint64_t word_at(pp_descriptor block) {
     pp_arena arena;
     uint64_t chunk, index;
     CHECK_EQUAL(pp_arena_open(&arena, &memory, PARENT), PP_OK);
-    return pp_block_locate(&arena, block, &chunk, &index) ? pp_load_acq(&pp_words_of(&arena, chunk)[index]) : 0;
+    return pp_block_locate(&arena, block, &chunk, &index) ? pp_load_acq(&pp_words_of(&arena, chunk)[index])
+                                                          : 0;
 }
 
 static void judge(uint64_t at, tally *sum) {

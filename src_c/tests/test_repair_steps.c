@@ -67,7 +67,8 @@ int main(void) {
     static const queue_state one_slot = {"one slot, full", 1, .filled = 1};
     static const queue_state empty = {"wrapping, empty", 3, .laps = 5};
     static const queue_state shared = {"three in a slot", 3, .laps = 5, .filled = 3, .several = true};
-    static const queue_state sole = {"three, of a sole consumer", 3, .laps = 5, .filled = 3, .several = true, .sole = true};
+    static const queue_state sole = {
+        "three, of a sole consumer", 3, .laps = 5, .filled = 3, .several = true, .sole = true};
     uint64_t every = steps_every(MOST_STEPS);
     print_heading();
     for (unsigned op = 0; op < OPERATIONS; op++) {

@@ -314,8 +314,10 @@ static void run_on(pp_ring *ring, uint32_t count, uint32_t producing, uint32_t c
     memset((void *)times, 0, sizeof times);
     pthread_t threads[2 * SIDES];
     uint32_t n = 0;
-    for (uintptr_t i = 0; i < producing; i++) CHECK_EQUAL(pthread_create(&threads[n++], NULL, produce, (void *)i), 0);
-    for (uintptr_t i = 0; i < consuming; i++) CHECK_EQUAL(pthread_create(&threads[n++], NULL, consume, (void *)i), 0);
+    for (uintptr_t i = 0; i < producing; i++)
+        CHECK_EQUAL(pthread_create(&threads[n++], NULL, produce, (void *)i), 0);
+    for (uintptr_t i = 0; i < consuming; i++)
+        CHECK_EQUAL(pthread_create(&threads[n++], NULL, consume, (void *)i), 0);
     for (uint32_t i = 0; i < n; i++) CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     for (uint32_t i = 0; i < elements; i++) CHECK_EQUAL(pp_load_rlx(&times[i]), 1);
     free_aligned(ring_of_threads);

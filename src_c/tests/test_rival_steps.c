@@ -56,7 +56,8 @@ int main(void) {
             tally sum = {0};
             for (unsigned state = 0; state < sizeof contended / sizeof *contended; state++) {
                 /* Then: a ring with room at both ends, and one where every move is in the way. */
-                if (briefly && state != 0 && state != (operations[op].on_in ? 1 : 2) && !contended[state].several)
+                if (briefly && state != 0 && state != (operations[op].on_in ? 1 : 2) &&
+                    !contended[state].several)
                     continue;
                 for (unsigned spilling = 0; spilling < 2 - briefly; spilling++) {
                     row r;

@@ -64,7 +64,7 @@ static void stop_everywhere(const row *r, uint64_t every) {
         /* It is not dead: what it says it has done is done. */
         uint32_t popped = pp_load_acq(&WORLD->popped);
         if (popped != 0) taken_aside[popped - 1]++;
-        if (pp_load_acq(&WORLD->outcome) == PP_OK) 
+        if (pp_load_acq(&WORLD->outcome) == PP_OK)
             expect(&expected, OF_DEAD + r->op->has_put, r->op->puts, 1);
         expected.may_vanish = 0;
         pp_lease_settle(LEASE); /* some rows begin in the middle of an element */

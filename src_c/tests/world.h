@@ -133,7 +133,8 @@ static inline bool add(pp_port *port, uint64_t element, pp_lease *lease) {
     uint64_t payload = ~element;
     pp_head head = inline_head(element);
     pp_slot *slot;
-    if (!pp_tip_admits(&port->tip, &head, PP_INLINE, INLINE_BYTES) || !pp_push_reopen(port, &slot)) return false;
+    if (!pp_tip_admits(&port->tip, &head, PP_INLINE, INLINE_BYTES) || !pp_push_reopen(port, &slot))
+        return false;
     memcpy(pp_tip_add(&port->tip, slot->body.bytes, INLINE_BYTES), &payload, INLINE_BYTES);
     pp_push_publish(port, slot, lease, 0);
     return true;

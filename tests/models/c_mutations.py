@@ -193,14 +193,10 @@ MUTATIONS = [
         "mending frees a slot before the lease has its element",
         "ring.c",
         """\
-                if (lease != NULL)
-                    move_into_lease(ring, &slots[i], (near + (uint64_t)lead_of(word, near)) * ring->capacity + i, word,
-                                    lease);""",
+                if (lease != NULL) move_into_lease(ring, &slots[i], position, word, lease);""",
         """\
                 atomic_store_explicit(&slots[i].word, freed(word), memory_order_seq_cst);
-                if (lease != NULL)
-                    move_into_lease(ring, &slots[i], (near + (uint64_t)lead_of(word, near)) * ring->capacity + i, word,
-                                    lease);""",
+                if (lease != NULL) move_into_lease(ring, &slots[i], position, word, lease);""",
         "lease",
     ),
     Mutation(
