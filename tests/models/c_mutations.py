@@ -377,7 +377,7 @@ MUTATIONS = [
     Mutation(
         "a released block is not found again",
         "arena.c",
-        "    if (left == 0) pp_chunk_note_freed(pp_chunk_at(arena, chunk), index);\n",
+        "    if (left == 0) pp_block_note_left(arena, chunk, index);\n",
         "",
         "arena",
     ),
