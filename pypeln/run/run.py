@@ -100,11 +100,11 @@ class Run:
 
     def _start(self) -> None:
         """Processes first: to fork a process that has threads is asking for trouble."""
-        from pypeln.run.worker_thread import WorkerThread
-
         stages = self.plan.stages
         for stage in stages:
             if stage.kind is WorkerKind.THREAD:
+                from pypeln.run.worker_thread import WorkerThread
+
                 for worker in range(stage.workers):
                     self._threads.append(WorkerThread(self, stage, worker, self._context.copy()))
         timed = [thread for thread in self._threads if thread.stage.timeout > 0]

@@ -17,7 +17,6 @@ import contextvars
 import threading
 import warnings
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pypeln.errors import PipelineError, RunAborted
@@ -79,21 +78,23 @@ class RunControl(Protocol):
         """The workers of a stage have finished, and its on_done is about to be called."""
 
 
-@dataclass
 class StagePorts:
     """The queues of a stage, each opened for this stage alone.
 
-    Attributes:
+    Args:
         inlet: What it takes from; None for a source.
         outlets: What it puts into: as many as, and in the order of, `PlannedStage.outlets`.
         ends: For each outlet, whether its edge carries END marks.
         lanes: How many lanes arrive at the inlet.
     """
 
-    inlet: Inlet | None
-    outlets: Sequence[Outlet]
-    ends: Sequence[bool]
-    lanes: int = 1
+    def __init__(
+        self, inlet: Inlet | None, outlets: Sequence[Outlet], ends: Sequence[bool], lanes: int = 1
+    ) -> None:
+        self.inlet = inlet
+        self.outlets = outlets
+        self.ends = ends
+        self.lanes = lanes
 
 
 class StageInHost:
@@ -138,7 +139,6 @@ class StageInHost:
             outlet.abort()
 
 
-@dataclass
 class TaskHost:
     """Runs the `io` stages of a plan in one event loop.
 
@@ -157,17 +157,20 @@ class TaskHost:
         ```
     """
 
-    stages: Sequence[PlannedStage]
-    ports: Mapping[int, StagePorts]
-    run: RunControl
-    turn: Turn = field(default_factory=Turn)
-    aborting: bool = False
-    _context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _in_host: list[StageInHost] = field(default_factory=list)
-    _loop: asyncio.AbstractEventLoop | None = None
-    _ended: asyncio.Future[None] | None = None
-    _grace_end: float = 0.0
+    def __init__(
+        self, stages: Sequence[PlannedStage], ports: Mapping[int, StagePorts], run: RunControl
+    ) -> None:
+        self.stages = stages
+        self.ports = ports
+        self.run = run
+        self.turn = Turn()
+        self.aborting = False
+        self._context = contextvars.copy_context()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_host: list[StageInHost] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._grace_end = 0.0
 
     async def main(self) -> None:
         """Run until all stages have ended, the run fails, or this is cancelled.

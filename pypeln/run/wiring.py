@@ -6,7 +6,6 @@ is one more. The consumer of the run comes after the last worker.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from pypeln import budget
@@ -46,20 +45,37 @@ def places(stage: PlannedStage) -> int:
     return 1 if stage.kind is WorkerKind.TASK else max(1, stage.workers)
 
 
-@dataclasses.dataclass
 class WindowPlan:
-    """One `ordered` stage and one source that must not run ahead of it."""
+    """One `ordered` stage and one source that must not run ahead of it.
 
-    source: int  # id of the source's stage
-    ordered: int | None  # id of the ordered stage; None: the consumer's side orders
-    lanes: frozenset[int]  # of the ordered stage's inlet, those that the source feeds
-    bell: Bell | None = None  # rung for a source in an event loop
-    region: Region | None = None
-    window: Window | None = None
+    A plain class, like those of `plan`: dataclasses are slow to import and to make.
+
+    Args:
+        source: Id of the source's stage.
+        ordered: Id of the ordered stage; None: the consumer's side orders.
+        lanes: Of the ordered stage's inlet, those that the source feeds.
+        bell: Rung for a source in an event loop.
+        region: Where the window lies in the control segment.
+    """
+
+    def __init__(
+        self,
+        source: int,
+        ordered: int | None,
+        lanes: frozenset[int],
+        bell: Bell | None = None,
+        region: Region | None = None,
+    ) -> None:
+        self.source = source
+        self.ordered = ordered
+        self.lanes = lanes
+        self.bell = bell
+        self.region = region
+        self.window: Window | None = None
 
     def described(self) -> WindowPlan:
         """Itself without its handle, for a process that opens one of its own."""
-        return dataclasses.replace(self, window=None)
+        return WindowPlan(self.source, self.ordered, self.lanes, self.bell, self.region)
 
 
 class Wiring:

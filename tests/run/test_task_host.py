@@ -757,8 +757,15 @@ def test_an_eager_task_factory_changes_nothing() -> None:
     assert each.run.errors == []
 
 
-def test_uvloop_runs_the_host() -> None:
-    uvloop = pytest.importorskip("uvloop")
+@pytest.fixture(scope="session")
+def uvloop() -> Any:
+    """The module, once it has the pipe that it opens for its first loop and keeps."""
+    module = pytest.importorskip("uvloop")
+    module.new_event_loop().close()
+    return module
+
+
+def test_uvloop_runs_the_host(uvloop: Any) -> None:
     each = line((n for n in range(1000)), {"f": plus_one, "workers": 10}, maxsize=3)
     loop = uvloop.new_event_loop()
     try:
