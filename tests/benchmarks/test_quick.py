@@ -60,7 +60,7 @@ def quick_run(
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     """All cases by one command, and what it wrote down of each."""
     answer = tmp_path_factory.mktemp("quick") / "answer.json"
-    done = run_benchmarks("--quick", "--repeats", "1", "--json", str(answer))
+    done = run_benchmarks("--quick", "--repeats", "1", "--timeout", "300", "--json", str(answer))
     return done, {case["case"]: case for case in results.load(answer)["cases"]}
 
 
