@@ -20,8 +20,6 @@ Change = tuple[str, str, str]
 """(file of src_c/, text, what stands there instead)."""
 
 ADAPTED: list[Change] = [
-    # An atomic word is larger here, and three of them fill a line.
-    ("layout.h", "#define PP_FAR 128", "#define PP_FAR 256"),
     ("atomics.h", "typedef _Atomic uint64_t pp_a64;", "typedef rl::atomic<uint64_t> pp_a64;"),
     ("atomics.h", "typedef _Atomic uint32_t pp_a32;", "typedef rl::atomic<uint32_t> pp_a32;"),
     ("layout.h", "    pp_head head;\n    union {", "    handed<pp_head> head;\n    union content {"),
