@@ -12,8 +12,8 @@
 void pp_spot_create(pp_spot *spot, bool shared) {
     pp_store_rlx(&spot->epoch, 0);
     pp_store_rlx(&spot->waiters, 0);
-    pp_store_rlx(&spot->asleep, 0);
     spot->shared = shared;
+    spot->asleep = 0;
     spot->name = shared ? pp_os_name() : 0;
 }
 

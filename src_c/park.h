@@ -32,7 +32,7 @@ typedef struct pp_spot {
     pp_a32 epoch;
     pp_a32 waiters; /* tokens, and PP_ARMED when an event loop wants its bell rung */
     uint32_t shared; /* 1 when the spot lies in memory that processes share */
-    pp_a32 asleep;   /* the system's part, where the kernel does not count sleepers for us */
+    uint32_t asleep; /* a word of the system's part, where the kernel does not count sleepers for us */
     uint64_t name;   /* of a shared spot, where the kernel finds sleepers by name; else 0 */
 } pp_spot;
 

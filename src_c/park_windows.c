@@ -47,6 +47,9 @@
 
 _Static_assert(offsetof(pp_spot, epoch) == 0, "the word that is waited for leads its spot");
 
+/* An atomic word is the plain word (atomics.h). */
+static pp_a32 *asleep_at(pp_spot *spot) { return (pp_a32 *)&spot->asleep; }
+
 static pp_spot *spot_of(pp_a32 *word) { return (pp_spot *)word; }
 
 /* "Local": of this session, as the processes of a run are. */
@@ -79,7 +82,7 @@ static int wait_shared(pp_spot *spot, uint32_t expected, uint64_t end_ns) {
     HANDLE semaphore = CreateSemaphoreW(NULL, 0, LONG_MAX, name);
     if (semaphore == NULL) return failed();
     int status = PP_TIMEOUT;
-    pp_add_seq(&spot->asleep, 1);
+    pp_add_seq(asleep_at(spot), 1);
     /* Crash from here on: `asleep` is one too high for ever. */
     for (;;) {
         if (pp_load_seq(&spot->epoch) != expected) {
@@ -99,7 +102,7 @@ static int wait_shared(pp_spot *spot, uint32_t expected, uint64_t end_ns) {
             break;
         }
     }
-    pp_add_seq(&spot->asleep, UINT32_MAX);
+    pp_add_seq(asleep_at(spot), UINT32_MAX);
     CloseHandle(semaphore);
     return status;
 }
@@ -111,7 +114,7 @@ static void wake_shared(pp_spot *spot, bool all) {
     if (semaphore == NULL) return; /* nobody sleeps */
     uint32_t permits = 1;
     if (all) {
-        permits = pp_add_seq(&spot->asleep, 0); /* an addition, to be ordered with the sleepers' */
+        permits = pp_add_seq(asleep_at(spot), 0); /* an addition, to be ordered with the sleepers' */
         if (permits > MOST_ASLEEP) permits = MOST_ASLEEP;
     }
     /* Refused when there would be too many: then there are enough. */

@@ -18,7 +18,7 @@ from targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# numpy's headers are made for the system that it was built on, and say that a long has 64 bits.
+# numpy's headers are made for the system that it was built on: what they include, and how long a long is.
 NEED_NUMPY = ("arrays", "allocator")
 
 
@@ -42,16 +42,18 @@ def generated(folder: Path) -> dict[str, Path]:
 def check_modules(target: Target, folder: Path, toolchain: Path) -> bool:
     """Whether a platform's compiler takes all of them."""
     compiler = toolchain.with_name(f"{target.name}-cc")
-    options = ["-fsyntax-only", "-std=c11", "-I", str(ROOT / "src_c"), "-Werror=incompatible-pointer-types"]
+    # Not -fsyntax-only, which zig does not know.
+    options = ["-c", "-O0", "-o", str(folder / "module.o"), "-std=c11", "-I", str(ROOT / "src_c")]
+    options.append("-Werror=incompatible-pointer-types")
     if target.system == "Windows":
-        options += ["-I", str(Path(__file__).parent / "windows")]
+        options += ["-include", str(Path(__file__).parent / "windows" / "pyconfig.h")]
     options += ["-I", sysconfig.get_paths()["include"]]
     good = True
     left_out = []
     for name, source in generated(folder).items():
         more: list[str] = []
         if name in NEED_NUMPY:
-            if target.system == "Windows":
+            if target.system != "Linux":
                 left_out.append(name)
                 continue
             import numpy

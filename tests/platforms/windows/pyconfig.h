@@ -1,6 +1,6 @@
 /* pyconfig.h - what CPython's headers have to know of Windows on x86-64, for a check of syntax only. */
-#ifndef Py_CONFIG_H
-#define Py_CONFIG_H
+#ifndef Py_PYCONFIG_H
+#define Py_PYCONFIG_H /* as of the one beside Python.h, which is then left out */
 
 #define MS_WINDOWS
 #define MS_WIN32
