@@ -179,12 +179,13 @@ def test_every_command_in_the_text_names_a_file_that_exists() -> None:
     assert [script for script in scripts if not (ROOT / script).exists()] == []
 
 
-def test_picture_is_what_its_script_draws(tmp_path: Path) -> None:
-    drawn = tmp_path / "architecture.svg"
+@pytest.mark.parametrize("name", ["architecture", "arrays"])
+def test_picture_is_what_its_script_draws(name: str, tmp_path: Path) -> None:
+    drawn = tmp_path / f"{name}.svg"
     subprocess.run(
-        [sys.executable, str(ROOT / "docs/images/architecture.py"), str(drawn)],
+        [sys.executable, str(ROOT / f"docs/images/{name}.py"), str(drawn)],
         check=True,
         timeout=BLOCK_TIMEOUT_S,
     )
-    kept = ROOT / "docs/images/architecture.svg"
+    kept = ROOT / f"docs/images/{name}.svg"
     assert drawn.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8")
