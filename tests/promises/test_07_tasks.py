@@ -109,8 +109,10 @@ def test_promise_07_a_time_limit_around_a_stage_ends_it(shape: Callable[[Any], A
     stuck = Stuck()
 
     async def main() -> None:
+        task = asyncio.ensure_future(awaited(shape(stuck.f)))
+        await stuck.is_waiting()
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(awaited(shape(stuck.f)), 0.1)
+            await asyncio.wait_for(task, 0.1)
         assert only_task()
         assert_nothing_left()
 
