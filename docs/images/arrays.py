@@ -2,7 +2,7 @@
 
     python docs/images/arrays.py [FILE]
 
-Colours and shapes are those of architecture.py.
+Colours and shapes are those of _drawing.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from architecture import DARK, LIGHT, box, rules, text
+from _drawing import DARK, LIGHT, box, rules, text
 
 WIDTH = 1000
 ROW_H, TOP = 118, 92
