@@ -329,7 +329,8 @@ def iterate(plan: Plan, return_index: bool) -> Results:
         - WorkerDied: A worker process was killed or left.
         - BaseException: What a function or a source of the pipeline raised.
     """
-    # A generator that had its Results would never be collected when they are dropped, so it has what they share.
+    # A generator that had its Results would never be collected when they are dropped; so it has what they
+    # share.
     bypass = Bypass()
     return Results(_run(plan, return_index, bypass), bypass)
 
