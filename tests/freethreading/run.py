@@ -23,10 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(__file__).with_name("build_python.sh")
 
 SHORT = ["tests/freethreading", "tests/core", "tests/transport", "tests/run"]
-# Tests of functions, without processes of their own.
-PARALLEL = ["tests/core/test_codec.py", "tests/core/test_rings.py", "tests/core/test_memory.py"]
+# Tests of functions: their threads share what the fixtures made and the values of the parameters.
+PARALLEL = ["tests/core/test_codec.py", "tests/core/test_rings.py"]
 # A process that is forked while another thread writes to a stream waits for ever for the stream's lock.
-FORKS_NOT = "not processes and not dead"
+# And a value that several threads encode at once may go to pickle: its parts have more references.
+AT_ONCE = "not processes and not dead and not natively"
 THREADS = "4"
 NEEDED = ["aiohttp", "hypothesis", "pillow", "pytest", "pytest-run-parallel", "typing-extensions"]
 # What they do has nothing to do with the GIL, and tools for it come with the others' environments.
@@ -62,7 +63,7 @@ def main() -> int:
         chosen = ["tests"] if options.full else SHORT
         chosen += [f"--ignore={path}" for path in LEFT_OUT]
         failed = subprocess.run([*pytest, *chosen], cwd=ROOT, env=environment, check=False).returncode
-        parallel = [*pytest, f"--parallel-threads={THREADS}", "-k", FORKS_NOT, *PARALLEL]
+        parallel = [*pytest, f"--parallel-threads={THREADS}", "-k", AT_ONCE, *PARALLEL]
         return failed or subprocess.run(parallel, cwd=ROOT, env=environment, check=False).returncode
     finally:
         shutil.rmtree(folder)
