@@ -93,7 +93,7 @@ static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
     pp_slot *slot;
     int status = pp_push_claim(port, &slot);
     if (status != PP_OK) return status;
-    pp_head head = {8, PP_INLINE, 1, 0, element};
+    pp_head head = {8, 0, PP_INLINE, 1, 0, element};
     slot->head.set(head);
     pp_push_publish(port, slot, lease, 0);
     return PP_OK;
