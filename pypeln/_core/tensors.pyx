@@ -25,8 +25,8 @@ from pickle import PickleBuffer
 
 from pypeln._core.arrays import array_on, description as describe
 
-cdef enum:
-    ASIDE_MIN = 2048  # smaller ones go within the pickle
+# Where there is no data.
+cdef char[1] NOTHING
 
 
 def reduce_tensor(tensor):
@@ -43,7 +43,7 @@ def reduce_tensor(tensor):
     except TypeError:  # numpy has no such dtype
         dtype = str(tensor.dtype).removeprefix("torch.")
         width = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}.get(tensor.element_size())
-        if width is None or tensor.dim() == 0:
+        if width is None:
             return tensor.__reduce_ex__(5)
         array = detached.view(width).numpy()
     described, extent = _aside(array)
@@ -62,8 +62,8 @@ cdef tuple _aside(object array):
     cdef size_t nbytes = 0
     cdef PyObject *compacted
     array_calls.extent(<PyObject *>array, &low, &nbytes)
-    if nbytes < ASIDE_MIN:
-        return None, None
+    if nbytes == 0:
+        low = NOTHING
     if array_calls.near == NULL or (<Arenas><object>array_calls.near).find(low) is None:
         compacted = array_calls.compact(<PyObject *>array)
         array = <object>compacted

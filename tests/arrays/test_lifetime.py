@@ -157,16 +157,18 @@ def test_freed_blocks_are_poisoned_on_request(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PYPELN_POISON", "1")
     kept = []
     elements = iter(pr.map(lambda a: a * 1, (np.full(N, i % 100, "u1") for i in range(500))))
-    for i, a in enumerate(elements):
+    for i in range(500):
+        a = next(elements)
         assert (a == i % 100).all()
         if i % 10 == 0:
             kept.append(a)
-        if i == 498:
-            memory = (ctypes.c_ubyte * N).from_address(a.ctypes.data)
-            arenas = arenas_of(elements)  # so that it stays mapped
-            del a
-            wait_until(lambda memory=memory: set(memory) == {0xDB}, "whoever lets go last overwrites it")
+    arenas = arenas_of(elements)
+    memory = (ctypes.c_ubyte * N).from_address(a.ctypes.data)
+    assert set(memory) == {99}
+    del a
+    wait_until(lambda: set(memory) == {0xDB}, "whoever lets go last overwrites it")
     assert [set(a.tolist()) for a in kept] == [{i % 100} for i in range(0, 500, 10)]
+    elements.close()
     assert blocks_in_use(arenas) == len(kept)
 
 
