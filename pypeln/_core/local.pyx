@@ -14,9 +14,9 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, load32, pp_head,
     pp_head_is_plain, pp_part, pp_pop_claim, pp_pop_free, pp_port, pp_port_open, pp_push_claim,
-    pp_push_publish, pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for,
-    pp_ring_closed, pp_ring_create, pp_ring_elements, pp_ring_wake_all, pp_slot, pp_tip_add,
-    pp_tip_admits, pp_tip_begin, store32,
+    pp_push_publish, pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes,
+    pp_ring_close_for, pp_ring_closed, pp_ring_create, pp_ring_elements, pp_ring_wake_all, pp_slot,
+    pp_tip_add, pp_tip_admits, pp_tip_begin, store32,
 )
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort
 
