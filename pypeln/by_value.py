@@ -43,7 +43,9 @@ def dumps(value: Any) -> bytes:
 def _pickler() -> Any:
     import cloudpickle  # type: ignore[import-untyped,unused-ignore]
 
-    reduce = cloudpickle.CloudPickler.dispatch_table[CodeType]
+    reduce: Any = cloudpickle.CloudPickler.dispatch_table[CodeType]
+
+    inherited: Any = cloudpickle.CloudPickler.dispatch_table
 
     def with_file_name(code: CodeType) -> tuple[Any, tuple[Any, ...]]:
         make, parts = reduce(code)
@@ -52,8 +54,6 @@ def _pickler() -> Any:
         )
 
     class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc,unused-ignore]
-        dispatch_table: ClassVar[Any] = ChainMap(
-            {CodeType: with_file_name}, cloudpickle.CloudPickler.dispatch_table
-        )
+        dispatch_table: ClassVar[Any] = ChainMap({CodeType: with_file_name}, inherited)
 
     return Pickler

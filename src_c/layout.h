@@ -22,8 +22,9 @@
 #define PP_MAX_DEPTH 16
 
 /* The most elements that a slot holds. The place of one is position << PP_PART_BITS | which of the slot's it is. */
-#define PP_PARTS 15u
+#define PP_PARTS 8u
 #define PP_PART_BITS 4
+#define PP_PART_MASK ((1u << PP_PART_BITS) - 1)
 
 /* Where a slot's payload is.  It is the further dimensions of the index, 8 bytes each, a pp_reference
  * for each block that the value refers to, and then the encoded value. */

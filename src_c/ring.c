@@ -43,8 +43,8 @@ static inline uint64_t word_of(uint64_t lap, uint64_t owner, uint64_t state) {
 }
 static inline uint64_t state_of(uint64_t word) { return word & 7u; }
 static inline uint64_t owner_of(uint64_t word) { return word >> PP_STATE_BITS & PP_OWNER_MAX; }
-static inline uint32_t count_of(uint64_t word) { return word >> COUNT_SHIFT & PP_PARTS; }
-static inline uint32_t taken_of(uint64_t word) { return word >> TAKEN_SHIFT & PP_PARTS; }
+static inline uint32_t count_of(uint64_t word) { return word >> COUNT_SHIFT & PP_PART_MASK; }
+static inline uint32_t taken_of(uint64_t word) { return word >> TAKEN_SHIFT & PP_PART_MASK; }
 /* The word of the same lap and with the same elements in another state. */
 static inline uint64_t turned(uint64_t word, uint64_t owner, uint64_t state) {
     uint64_t kept = ~(uint64_t)0 << TAKEN_SHIFT;
@@ -176,7 +176,7 @@ bool pp_push_reopen(pp_port *port, pp_slot **out) {
     uint64_t word = written->word;
     if (word == 0) return false;
     written->word = 0;
-    if (count_of(word) == PP_PARTS || pp_load_rlx(&port->ring->aborted)) return false;
+    if (count_of(word) >= PP_PARTS || pp_load_rlx(&port->ring->aborted)) return false;
     uint64_t claimed = turned(word, port->owner, PP_ADDING);
     if (!pp_cas64(&written->slot->word, &word, claimed)) return false;
     /* Crash from here to publish: ADDING by the dead, which mend makes READY without the new one. */
@@ -398,7 +398,7 @@ static inline void keep_rest(pp_lease *lease, uint64_t position, uint32_t part, 
 int pp_pop_lease(pp_port *port, pp_lease *lease) {
     if (pp_load_rlx(&port->ring->aborted)) return PP_ABORTED;
     uint64_t rest = pp_load_rlx(&lease->rest); /* only this worker writes it */
-    uint32_t part = rest >> PP_PART_BITS & PP_PARTS, count = rest & PP_PARTS;
+    uint32_t part = rest >> PP_PART_BITS & PP_PART_MASK, count = rest & PP_PART_MASK;
     if (part < count) {
         uint64_t position = rest >> 2 * PP_PART_BITS;
         if (!pp_part_copy(&lease->element, &lease->pack, part)) return PP_CORRUPT;
@@ -537,7 +537,7 @@ static void move_into_lease(pp_ring *ring, const pp_slot *slot, uint64_t positio
 /* The dead had taken the first of the rest in hand, and not yet said that the rest begins behind it. */
 static void settle_rest(pp_lease *lease) {
     uint64_t in = pp_load_acq(&lease->in), rest = pp_load_acq(&lease->rest);
-    if (in != 0 && in - 1 == rest >> PP_PART_BITS && (rest >> PP_PART_BITS & PP_PARTS) < (rest & PP_PARTS))
+    if (in != 0 && in - 1 == rest >> PP_PART_BITS && (rest >> PP_PART_BITS & PP_PART_MASK) < (rest & PP_PART_MASK))
         pp_store_rel(&lease->rest, rest + (1u << PP_PART_BITS));
 }
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "layout.h" nogil:
-    enum: PP_BODY_BYTES, PP_MAX_DEPTH, PP_INLINE, PP_BLOCK, PP_OBJECT, PP_END
+    enum: PP_PARTS, PP_BODY_BYTES, PP_MAX_DEPTH, PP_INLINE, PP_BLOCK, PP_OBJECT, PP_END
     enum: PP_OK, PP_EMPTY, PP_FULL, PP_CLOSED, PP_ABORTED, PP_TIMEOUT, PP_SIGNAL
     enum: PP_NOMEM, PP_TOOBIG, PP_CORRUPT, PP_OSERROR
     enum: PP_READ_ONLY
@@ -113,6 +113,7 @@ cdef extern from "ring.h" nogil:
         uint32_t capacity
         uint32_t producers
         pp_a32 aborted
+        uint32_t several
         pp_a64 head
         pp_a64 tail
         pp_spot not_empty

@@ -1,6 +1,10 @@
+from typing import Final
+
 from typing_extensions import Self
 
 from pypeln._core.queue import InPort, OutPort
+
+PARTS: Final[int]
 
 class LocalRing:
     def __new__(cls, capacity: int, producers: int, several: bool = False, sole: bool = False) -> Self: ...
@@ -10,6 +14,8 @@ class LocalRing:
     def count(self) -> int: ...
     @property
     def capacity(self) -> int: ...
+    @property
+    def full(self) -> bool: ...
     @property
     def aborted(self) -> bool: ...
     @property

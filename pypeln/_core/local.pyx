@@ -12,11 +12,11 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_ARMED, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, load32, pp_head,
-    pp_head_is_plain, pp_part, pp_pop_claim, pp_pop_free, pp_port, pp_port_open, pp_push_claim,
-    pp_push_publish, pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes,
-    pp_ring_close_for, pp_ring_closed, pp_ring_create, pp_ring_elements, pp_ring_wake_all, pp_slot,
-    pp_tip_add, pp_tip_admits, pp_tip_begin, store32,
+    PP_ABORTED, PP_ARMED, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, PP_PARTS,
+    load32, pp_head, pp_head_is_plain, pp_part, pp_pop_claim, pp_pop_free, pp_port, pp_port_open,
+    pp_push_claim, pp_push_publish, pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several,
+    pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_elements,
+    pp_ring_wake_all, pp_slot, pp_tip_add, pp_tip_admits, pp_tip_begin, store32,
 )
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort
 
@@ -38,6 +38,10 @@ cdef inline void *value_in(const pp_slot *slot, uint32_t part) noexcept nogil:
     if at != NULL:
         memcpy(&value, at, sizeof(value))
     return value
+
+
+# How many elements share a slot, at most.
+PARTS = min(PP_PARTS, PP_BODY_BYTES // sizeof(void *))
 
 
 cdef class LocalRing:
@@ -90,7 +94,13 @@ cdef class LocalRing:
 
     @property
     def capacity(self):
-        return self.ring.capacity
+        """How many elements it holds at most."""
+        return self.ring.capacity * (PARTS if self.ring.several else 1)
+
+    @property
+    def full(self):
+        """Whether there is no room for another slot."""
+        return pp_ring_count(self.ring) >= self.ring.capacity
 
     def abort(self, int bell=-1):
         """No element goes in or out any more; everybody who waits raises RunAborted."""

@@ -1,3 +1,5 @@
+from typing import Final
+
 from typing_extensions import Self
 
 from pypeln._core.arena import Arena, Arenas
@@ -5,6 +7,8 @@ from pypeln._core.memory import Ledger, Segment
 from pypeln._core.queue import InPort, OutPort
 
 class ElementTooLarge(ValueError): ...
+
+PARTS: Final[int]
 
 class SharedRing:
     def __new__(
@@ -29,6 +33,8 @@ class SharedRing:
     def count(self) -> int: ...
     @property
     def capacity(self) -> int: ...
+    @property
+    def full(self) -> bool: ...
     @property
     def aborted(self) -> bool: ...
     @property

@@ -14,15 +14,15 @@ from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
-    PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_TOOBIG, load32, load64,
-    pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press, pp_arena_publish,
-    pp_arena_release, pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return, pp_bool,
-    pp_descriptor, pp_head, pp_head_is_plain, pp_nap, pp_now_ns, pp_part,
-    pp_reference, pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish,
-    pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for,
-    pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_elements, pp_ring_mend, pp_ring_settle,
-    pp_ring_valid, pp_ring_wake_all, pp_slot, pp_spot_arm, pp_tip_add, pp_tip_admits, pp_tip_begin,
-    pp_wait_block, store64,
+    PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_PARTS, PP_TOOBIG, load32,
+    load64, pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press,
+    pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return,
+    pp_bool, pp_descriptor, pp_head, pp_head_is_plain, pp_nap, pp_now_ns, pp_part, pp_pop_claim,
+    pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_push_reopen, pp_reference,
+    pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for, pp_ring_closed,
+    pp_ring_count, pp_ring_create, pp_ring_elements, pp_ring_mend, pp_ring_settle, pp_ring_valid,
+    pp_ring_wake_all, pp_slot, pp_spot_arm, pp_tip_add, pp_tip_admits, pp_tip_begin, pp_wait_block,
+    store64,
 )
 from pypeln._core.arena cimport Arena, Arenas
 from pypeln._core.decoder cimport Opening, decode_payload as decode
@@ -64,6 +64,10 @@ cdef inline uint64_t prefix_in_block(uint64_t further, uint64_t refs) noexcept:
     if refs:
         return REFS_IN_BLOCK + (refs * sizeof(pp_reference) + 63) // 64 * 64
     return BLOCK_PREFIX if further else 0
+
+
+# How many elements share a slot, at most.
+PARTS = PP_PARTS
 
 
 cdef inline bint is_inline(const pp_head *head) noexcept:
@@ -146,7 +150,13 @@ cdef class SharedRing:
 
     @property
     def capacity(self):
-        return self.ring.capacity
+        """How many elements it holds at most."""
+        return self.ring.capacity * (PARTS if self.ring.several else 1)
+
+    @property
+    def full(self):
+        """Whether there is no room for another slot."""
+        return pp_ring_count(self.ring) >= self.ring.capacity
 
     def abort(self, int bell=-1):
         """No element goes in or out any more; everybody who waits raises RunAborted."""

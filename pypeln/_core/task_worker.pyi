@@ -13,6 +13,11 @@ class Crew:
     f: Any
     kwargs: dict[str, Any]
     wants_index: bool
+    inlet: Any
+    lanes: list[int]
+    sends_ends: bool
+    quantum_ns: int
+    idle_kept: int
     outlets: list[LoopEnd]
     counters: Counters
     limit: int
@@ -37,7 +42,14 @@ class Crew:
 class TaskWorker:
     """The coroutine of one worker: give it to a Task."""
 
+    deadline: Any
     def __init__(self, crew: Crew, timed: bool) -> None: ...
+    @property
+    def cr_await(self) -> Any: ...
+    @property
+    def cr_frame(self) -> Any: ...
+    @property
+    def cr_running(self) -> bool: ...
     def __await__(self) -> TaskWorker: ...
     def __iter__(self) -> TaskWorker: ...
     def __next__(self) -> Any: ...

@@ -114,7 +114,7 @@ def fork_server_was_unguarded() -> bool:
     from multiprocessing import forkserver
 
     pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
-    if pid is None or not hasattr(os, "waitid"):
+    if sys.platform == "win32" or pid is None or not hasattr(os, "waitid"):
         return False
     give_up_at = time.monotonic() + SERVER_ENDS_S
     while time.monotonic() < give_up_at:
@@ -124,7 +124,7 @@ def fork_server_was_unguarded() -> bool:
         except ChildProcessError:
             return False
         if ended is not None:
-            return ended.si_status == UNGUARDED
+            return bool(ended.si_status == UNGUARDED)
         time.sleep(0.001)
     return False
 

@@ -273,7 +273,7 @@ def _room(run: Run, stage: PlannedStage) -> str:
 
 def _is_full(run: Run, edge: Edge) -> bool:
     meter = meter_of(run.wiring.queues[edge.id])
-    return meter.count >= meter.capacity
+    return meter.full
 
 
 def _outlets(run: Run, stage: PlannedStage) -> list[Edge]:

@@ -95,7 +95,8 @@ class Workers(Crew):
         stage = self._stage
         for _ in range(number):
             worker = TaskWorker(self, self._timed)
-            task = stage.host.make_task(worker, stage.plan.name, self._context)
+            # It is one to asyncio, which asks for the methods.
+            task = stage.host.make_task(worker, stage.plan.name, self._context)  # pyright: ignore[reportArgumentType]
             task.add_done_callback(self._left)
 
     def _left(self, task: asyncio.Task[None]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pypeln._core.local import LocalIn, LocalOut, LocalRing
+from pypeln._core.local import PARTS, LocalIn, LocalOut, LocalRing
 from pypeln._core.memory import Ledger
 from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 
-# With maxsize=0. Large enough that its content outlasts a nap of either side (docs/design/waiting.md).
+# Elements, with maxsize=0, in slots that several share. Large enough that its content outlasts a nap of
+# either side (docs/design/waiting.md), small enough for what a program can have in its memory so many
+# times.
 DEFAULT_CAPACITY = 8192
 
 # With any larger maxsize in a run: nobody waits for a queue to be filled, and more slots than this are not
@@ -18,7 +20,7 @@ class InProcessQueue:
     """A ring of references.
 
     Args:
-        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY slots, which hold several each.
+        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY at most, in slots that hold several.
         producers: How many ports will put into it.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
@@ -33,7 +35,7 @@ class InProcessQueue:
         producer_bell: Bell | None = None,
         sole: bool = False,
     ) -> None:
-        self.ring = LocalRing(maxsize or DEFAULT_CAPACITY, producers, maxsize == 0, sole)
+        self.ring = LocalRing(maxsize or DEFAULT_CAPACITY // PARTS, producers, maxsize == 0, sole)
         self.consumer_bell = consumer_bell
         self.producer_bell = producer_bell
 

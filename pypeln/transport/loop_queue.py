@@ -83,6 +83,11 @@ class LoopQueue(LoopBuffer):
         return self.maxsize or SOFT_BOUND
 
     @property
+    def full(self) -> bool:
+        """Whether there is no room for another element."""
+        return self.count >= self.capacity
+
+    @property
     def closed(self) -> bool:
         """Whether every producer has closed. Entries may still be waiting."""
         return self.producers <= 0

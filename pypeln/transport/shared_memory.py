@@ -16,7 +16,7 @@ from typing import Any
 from pypeln import budget
 from pypeln._core.arena import Arenas
 from pypeln._core.memory import Ledger, Segment
-from pypeln._core.shared import SharedIn, SharedOut, SharedRing
+from pypeln._core.shared import PARTS, SharedIn, SharedOut, SharedRing
 from pypeln.descriptors import handed, received
 from pypeln.transport.bells import Bell, close_all, listen_fd, ring_all, ring_fd
 from pypeln.transport.in_process import DEFAULT_CAPACITY
@@ -51,8 +51,8 @@ class SharedQueue:
 
     Args:
         layout: Where to take the ring's part from.
-        maxsize: Elements it may hold, at most MOST_SLOTS; 0 for DEFAULT_CAPACITY slots, which hold several
-            each.
+        maxsize: Elements it may hold, at most MOST_SLOTS; 0 for DEFAULT_CAPACITY at most, in slots that hold
+            several.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
         nbytes: Bytes of payload that may be on their way in it; None for what a queue alone may take.
@@ -72,7 +72,7 @@ class SharedQueue:
         producer_bell: Bell | None = None,
         sole: bool = False,
     ) -> None:
-        self.capacity = maxsize or DEFAULT_CAPACITY
+        self.capacity = maxsize or DEFAULT_CAPACITY // PARTS
         self.elastic = maxsize == 0
         self.producers = producers
         self.sole = sole

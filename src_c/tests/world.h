@@ -347,7 +347,7 @@ static inline void account_for_rest(pp_lease *lease, unsigned *seen, tally *t) {
     pp_port *port = &actors[SURVIVOR].in;
     for (;;) {
         uint64_t rest = pp_load_acq(&lease->rest);
-        if ((rest >> PP_PART_BITS & PP_PARTS) >= (rest & PP_PARTS)) return;
+        if ((rest >> PP_PART_BITS & PP_PART_MASK) >= (rest & PP_PART_MASK)) return;
         if (pp_pop_lease(port, lease) != PP_OK) return stuck(t, "the rest of a slot does not come");
         uint64_t element = read_slot(&actors[SURVIVOR], &lease->element, 0);
         if (element == MOST_ELEMENTS) {

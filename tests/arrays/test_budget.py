@@ -111,12 +111,12 @@ def test_producers_wait_when_the_memory_is_spent() -> None:
         nonlocal taken
         for number in itertools.count(1):
             taken = number
-            yield np.zeros(MIB // 8)
+            yield np.zeros(MIB // 8 - 128)  # with its description, a MiB
 
     with pl.memory(2 * 16 * MIB):
         elements = pr.map(same, source(), maxsize=1000).to_iterable(maxsize=1000)
     next(elements)
-    # 8 MiB for each of two queues, half of which may be held, and what is in hand.
+    # 8 MiB for each of two queues, as much in reserve while something is held, and what is in hand.
     assert 8 <= settled(lambda: taken) <= 40
     elements.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ class TestTensors:
         both = pr.concat([pr.map(write, first), pr.map(write, first)])
         assert [set(each.tolist()) for each in both] == [{2.0}, {2.0}]
 
-    def test_pypeln_does_not_import_torch(self) -> None:
+    def test_pypeln_does_not_import_torch(self, tmp_path: Path) -> None:
         import subprocess
         import sys
 
@@ -156,7 +157,7 @@ class TestTensors:
             "import sys, numpy as np; from pypeln import pr;"
             "assert len(list(pr.map(np.negative, [np.ones(9999)]))) == 1; assert 'torch' not in sys.modules"
         )
-        subprocess.run([sys.executable, "-c", text], check=True, timeout=100)
+        subprocess.run([sys.executable, "-c", text], check=True, timeout=100, cwd=tmp_path)
 
 
 def test_pinning_leaves_ordinary_memory_alone_and_says_when_there_is_no_gpu() -> None:
