@@ -246,6 +246,9 @@ typedef struct {
  * The loads of words are seq_cst: this is the waiter's look in the park protocol. */
 static int look(pp_port *port, found *f) {
     pp_ring *ring = port->ring;
+    /* Sharing a line with another consumer costs more than the element does; the order in which elements are
+     * begun with matters more where they take long. */
+    const bool fast = port->busy >= NAP_BUSY;
 restart:
     f->slot = NULL;
     uint64_t at = pp_load_acq(&ring->head);
@@ -269,7 +272,7 @@ restart:
                     f->slot = slot;
                     f->position = at + ahead;
                     f->word = word;
-                    if (taken_of(word) == 0 || owner_of(word) == port->owner) return PP_OK;
+                    if (taken_of(word) == 0 || owner_of(word) == port->owner || !fast) return PP_OK;
                     break; /* somebody else has begun with it: only when there is no other */
                 case PP_READING: past = is_last(word); break;
                 case PP_SKIP:

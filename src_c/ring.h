@@ -28,10 +28,11 @@
  * is taken: READY(p, n, 0) -> ADDING(p, w, n) -> READY(p, n + 1, 0).  Nothing is ever held back to fill a slot: what
  * is in a slot is published, and in a ring that is drained as fast as it fills each slot holds one element.
  *   Nor does whoever takes keep others from the rest: READING(p, w, n, k) -> READY(p, n, k + 1), and the slot
- * moves on to the next lap when its last element is out.  A consumer goes on with the slot that it took from before, and
- * prefers untouched ones to those of others; but when there are no such, it takes from theirs.  So in a fast
- * stream every consumer has a line to itself, and an element that somebody is slow to come to is taken by whoever
- * is idle.  `head` moves past a slot when its last element is being read, never before.
+ * moves on to the next lap when its last element is out.  A consumer goes on with the slot that it took from before
+ * if nobody else has. Otherwise the oldest element comes first; but in a fast stream a consumer prefers slots that
+ * nobody has begun with to those of others, so that each has a line to itself. When there are no such, it takes
+ * from theirs: an element that somebody is slow to come to is taken by whoever is idle.  `head` moves past a slot
+ * when its last element is being read, never before.
  *   A ring with one consumer (`sole`) has nobody to share with: it takes all that is in a slot with one claim.
  *
  * Source of the slot sequence: D. Vyukov's bounded MPMC queue; there the claim moves a counter and

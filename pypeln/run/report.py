@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pypeln._core.local import LocalRing
+from pypeln._core.queue import InPort
 from pypeln._core.shared import SharedRing
 from pypeln.run.plan import Edge, PlannedStage, WorkerKind
 from pypeln.run.process_stacks import stuck_state
@@ -86,7 +87,7 @@ def report(watched: WatchedRun, why: str) -> str:
 def _causes(watched: WatchedRun, doing: dict[int, list[Doing]]) -> Iterator[str]:
     run = watched.run
     sink = run.plan.edges[run.plan.sink]
-    depth = meter_of(run.wiring.queues[sink.id]).count
+    depth = run.sink.depth if isinstance(run.sink, InPort) else run.sink.count
     asking = is_asking(watched)
     if run.aborted:
         yield "the run is ending early: it waits for those workers that have not left"

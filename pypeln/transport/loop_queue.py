@@ -56,7 +56,7 @@ class LoopQueue(LoopBuffer):
         >>> import asyncio
         >>> async def main():
         ...     queue = LoopQueue(maxsize=2, producers=1)
-        ...     await queue.put(("a", (0,), 0, ELEMENT))
+        ...     await queue.put(("a", (0,), 0, -1))
         ...     queue.close()
         ...     return [(await queue.take())[0], await queue.take() is CLOSED_ENTRY]
         >>> asyncio.run(main())

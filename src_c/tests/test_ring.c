@@ -187,7 +187,8 @@ static void an_idle_consumer_takes_what_another_is_slow_to_come_to(void) {
     for (uint64_t i = 0; i < 3; i++) CHECK_EQUAL(push(&in, i, NULL), PP_OK);
     CHECK(pop(&slow, &element) == PP_OK && element == 0);
     CHECK_EQUAL(push(&in, 10, NULL), PP_OK);
-    /* One that nobody has begun with comes first, then the rest of the other's. */
+    /* In a fast stream one that nobody has begun with comes first, then the rest of the other's. */
+    idle.busy = 1000;
     CHECK(pop(&idle, &element) == PP_OK && element == 10);
     CHECK(pop(&idle, &element) == PP_OK && element == 1);
     CHECK_EQUAL(pp_wait_pop(&slow, 0), PP_OK);
@@ -196,6 +197,19 @@ static void an_idle_consumer_takes_what_another_is_slow_to_come_to(void) {
     CHECK_EQUAL(pp_wait_pop(&slow, 0), PP_TIMEOUT);
     pp_push_close(&in);
     CHECK_EQUAL(pop(&slow, &element), PP_CLOSED);
+    free_aligned(ring);
+}
+
+static void in_a_slow_stream_the_oldest_element_comes_first(void) {
+    pp_ring *ring = new_shared_ring(4, 1, false);
+    pp_port in = port_of(ring, 1, 0), one = port_of(ring, 2, 0), two = port_of(ring, 3, 0);
+    uint64_t element;
+    for (uint64_t i = 0; i < 12; i++) CHECK_EQUAL(push(&in, i, NULL), PP_OK);
+    CHECK_EQUAL(pp_ring_count(ring), 3);
+    for (uint64_t i = 0; i < 12; i += 2) {
+        CHECK(pop(&one, &element) == PP_OK && element == i);
+        CHECK(pop(&two, &element) == PP_OK && element == i + 1);
+    }
     free_aligned(ring);
 }
 
@@ -377,6 +391,7 @@ int main(void) {
     RUN(elements_that_follow_one_another_share_a_slot);
     RUN(a_slot_that_somebody_has_begun_with_is_not_added_to);
     RUN(an_idle_consumer_takes_what_another_is_slow_to_come_to);
+    RUN(in_a_slow_stream_the_oldest_element_comes_first);
     RUN(while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end);
     RUN(what_was_to_be_added_and_is_cancelled_leaves_the_others);
     RUN(a_slot_takes_no_more_than_it_has_room_for);

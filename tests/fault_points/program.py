@@ -29,6 +29,10 @@ def expected() -> list[list[int]]:
     return [[i, child] for i in range(ELEMENTS) for child in range(CHILDREN) if (i + child) % 4]
 
 
+def same(i: int) -> int:
+    return i
+
+
 def spill(i: int) -> tuple[Any, bytes]:
     """Larger than a slot: it travels in a block, with a reference to that of an array."""
     import numpy as np
@@ -77,7 +81,9 @@ def main() -> None:
     late: dict[str, Any] = {"timeout": 2, "retries": 3} if scenario == "late" else {}
     stage = (
         range(ELEMENTS)
-        | pl.pr.map(first, workers=2, maxsize=2, **policy, **late)
+        | pl.pr.map(same, workers=1, maxsize=2, **policy)
+        # Without a bound: small elements that follow one another share a slot.
+        | pl.pr.map(first, workers=2, **policy, **late)
         | pl.pr.flat_map(parts, workers=2, maxsize=2, **policy)
         | pl.pr.filter(keep, workers=1, maxsize=2, **policy)
         | pl.pr.ordered()

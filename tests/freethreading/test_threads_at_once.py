@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,9 +171,11 @@ assert len(good) == 8 and all(good), good
 """
 
 
-def test_the_first_arrays_of_a_process_are_encoded_by_many_threads() -> None:
+def test_the_first_arrays_of_a_process_are_encoded_by_many_threads(tmp_path: Path) -> None:
     for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", MANY_FIRST_ARRAYS], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", MANY_FIRST_ARRAYS], capture_output=True, text=True, cwd=tmp_path
+        )
         assert done.returncode == 0, done.stderr
 
 

@@ -103,7 +103,7 @@ MUTATIONS = [
         "ring.c",
         "if (is_last(claimed) || port->sole) help(&port->ring->head, position);",
         "help(&port->ring->head, position);",
-        "ring",
+        "lease",
         short=True,
     ),
     Mutation(

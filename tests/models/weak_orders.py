@@ -70,7 +70,7 @@ EQUIVALENT = [
         "found by a seq_cst look (CLOSING weakens both).",
     ),
     Equivalent(
-        r"ring\.c: pp_pop_free: pp_load_seq\(&ring->not_full\.waiters\)",
+        r"ring\.c: free_slot: pp_load_seq\(&ring->not_full\.waiters\)",
         "A wake that is missed here is made good by the notification of whoever finds the ring empty.",
     ),
     Equivalent(
@@ -96,7 +96,7 @@ EQUIVALENT = [
         " acquires.",
     ),
     Equivalent(
-        r"arena_repair\.c: pp_arena_usage: ",
+        r"arena_repair\.c: pp_arena_usage: |ring\.c: pp_ring_elements: ",
         "Figures.",
     ),
     Equivalent(

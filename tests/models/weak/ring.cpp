@@ -77,6 +77,56 @@ struct stream : rl::test_suite<stream, THREADS> {
     }
 };
 
+/* ---- each of two takes one of the two elements of a slot, and no more ---- */
+
+struct one_each : rl::test_suite<one_each, 3> {
+    weak::ring_memory memory;
+    unsigned seen[2];
+
+    void before() {
+        weak::nobody_dies();
+        memory.create(1, 1, true);
+        seen[0] = seen[1] = 0;
+    }
+
+    /* It never closes: nobody is woken by that. */
+    void produce() {
+        pp_port port = memory.open(1, 0);
+        for (unsigned i = 0; i < 2;)
+            if (weak::push(&port, i, NULL) == PP_OK)
+                i++;
+            else
+                pp_wait_push(&port, weak::FOREVER_NS);
+    }
+
+    void consume(unsigned number) {
+        pp_port port = memory.open(number + 2, 0);
+        for (;;) {
+            pp_slot *slot;
+            int status = pp_pop_claim(&port, &slot);
+            if (status == PP_EMPTY) {
+                pp_wait_pop(&port, weak::FOREVER_NS);
+                continue;
+            }
+            RL_ASSERT(status == PP_OK && seen[weak::element_of(&port, slot)]++ == 0);
+            pp_pop_free(&port, slot);
+            return;
+        }
+    }
+
+    void thread(unsigned index) {
+        if (index == 0)
+            produce();
+        else
+            consume(index - 1);
+    }
+
+    void after() {
+        RL_ASSERT(seen[0] == 1 && seen[1] == 1);
+        memory.destroy();
+    }
+};
+
 /* ---- an abort ends every wait ---- */
 
 struct aborted : rl::test_suite<aborted, 3> {
@@ -147,6 +197,7 @@ int main(int argc, char **argv) {
            check_several("one to one, several in a slot", 1, 1, 2, 4, schedules) ||
            check_several("one to two, several in a slot", 1, 2, 2, 4, schedules) ||
            check_several("two to two, several in a slot", 2, 2, 1, 3, schedules) ||
+           weak::check<one_each>("two take one of two each", schedules) ||
            (loops = true, check("two to an event loop, one slot", 2, 1, 1, 2, schedules)) ||
            weak::check<aborted>("an abort", schedules);
 }
