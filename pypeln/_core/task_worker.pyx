@@ -347,6 +347,10 @@ cdef class TaskWorker:
             self.awaiting = awaited(crew.inlet.take())
         return 0
 
+    def let_go(self):
+        """Its task is done. The deadline knows the task, which knows this."""
+        self.deadline = None
+
     cdef int leave(self) except -1:
         if self.idle:
             self.idle = False

@@ -101,6 +101,7 @@ class Workers(Crew):
 
     def _left(self, task: asyncio.Task[None]) -> None:
         # A callback and not the worker's last act: a Task that is cancelled before its first step takes none.
+        task.get_coro().let_go()  # type: ignore[union-attr]
         self.alive -= 1
         if self.alive == 0 and not self._all_left.done():
             self._all_left.set_result(None)

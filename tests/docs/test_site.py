@@ -24,6 +24,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
             *("-d", str(tmp_path / "doctrees"), str(DOCS), str(site)),
         ],
         env=ENVIRONMENT,
+        cwd=tmp_path,  # not the source tree, which is not built
         capture_output=True,
         text=True,
         timeout=BUILD_TIMEOUT_S,
