@@ -55,8 +55,8 @@ pypeln.th.Namespace.__name__ = "Namespace"
 def simpler_signature(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Without what nobody writes: the default of a left-out stage, the constructors of stages."""
-    if obj in (pypeln.Stage, pypeln.IoStage):
+    """Without what nobody writes: the default of a left-out stage, the constructors of stages and figures."""
+    if obj in (pypeln.Stage, pypeln.IoStage, pypeln.StageStats, pypeln.MemoryStats):
         return "", None
     return signature and signature.replace("=<undefined>", "=..."), returns
 

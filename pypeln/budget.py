@@ -24,9 +24,8 @@ def memory(nbytes: int) -> Iterator[None]:
     """Bound the shared memory of the runs that are made within a `with` block.
 
     It is divided among the queues of a run that touch a process. Of its share, one half is for elements on
-    their
-    way: when it is full, producers wait. As much again is there for when receivers keep what they have got;
-    when that is too much as well, they get copies. Memory that nothing lies in is not taken.
+    their way: when it is full, producers wait. As much again is there for when receivers keep what they have
+    got; when that is too much as well, they get copies. Memory that nothing lies in is not taken.
 
     Left out, a run has the bytes that the environment variable PYPELN_MEMORY says, or half of the memory of
     the machine (of the container, where that has less), and each queue 1 GiB for elements on their way at
