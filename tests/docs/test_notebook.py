@@ -68,6 +68,35 @@ except ValueError as error:
 """,
         "ValueError(1)\n",
     ),
+    # A worker that dies is replaced by one that has the functions of the notebook as well.
+    (
+        """
+import os, signal
+
+def dies_once(number):
+    if not died.yes:
+        died.yes = True
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Number(number.n)
+
+died = pr.Namespace(yes=False)
+stage = pr.map(dies_once, [Number(1)], on_worker_death="restart") | pr.map(next_number)
+print(list(stage), stage.pipeline_stats()[1].restarts)
+""",
+        "[101] 1\n",
+    ),
+    (
+        """
+import numpy as np
+
+def halves(a):
+    return {"first": a[: len(a) // 2], "second": a[len(a) // 2 :] * 2}
+
+stage = [np.ones(20_000)] | pr.map(halves) | pr.map(lambda parts: parts["second"])
+print([float(a.sum()) for a in stage], [each.copied.count for each in stage.memory_stats()])
+""",
+        "[20000.0] [1, 0, 0]\n",
+    ),
     # The stop button: an interrupt of the kernel.
     (
         """

@@ -88,6 +88,19 @@ def test_every_block_is_of_a_language_that_is_known(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_no_block_of_code_is_merely_indented_where_nobody_would_run_it(page: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", PAGES[page], flags=re.MULTILINE | re.DOTALL)
+    paragraphs = re.split(r"\n\s*\n", text)
+    # Behind an item of a list an indented paragraph is a part of it.
+    listed = (re.match(r"\s*([-*]|\d+\.) ", each) for each in ["", *paragraphs])
+    assert [
+        each
+        for each, behind_item in zip(paragraphs, listed, strict=False)
+        if each.startswith("    ") and not behind_item
+    ] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_relative_link_leads_somewhere(page: str) -> None:
     folder = (ROOT / page).parent
     assert [link for link in links_of(PAGES[page]) if not (folder / link).exists()] == []

@@ -139,6 +139,33 @@ def test_promise_13_a_file_without_a_guard_runs_where_workers_are_forked(tmp_pat
     assert (done.stdout, done.stderr) == ("[1, 2, 3]\n", "the program runs\n")
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_promise_13_a_file_without_a_guard_runs_where_no_worker_is_a_process(
+    method: str, tmp_path: Path
+) -> None:
+    text = """
+        import multiprocessing
+        import sys
+
+        from pypeln import io, sync, th
+
+        multiprocessing.set_start_method(METHOD)
+
+
+        async def doubled(n):
+            return 2 * n
+
+
+        print("the program runs", file=sys.stderr)
+        for kind in (th, io, sync):
+            print(sorted([1, 2] | kind.map(lambda n: n + 1) | kind.filter(bool)))
+        print(sorted(sync.map(str, io.map(doubled, th.map(abs, [-1, -2])))))
+        """
+    (tmp_path / "unguarded.py").write_text(program(text, method))
+    done = run("unguarded.py", folder=tmp_path)
+    assert (done.stdout, done.stderr) == ("[2, 3]\n" * 3 + "['2', '4']\n", "the program runs\n")
+
+
 @pytest.mark.parametrize("method", SPAWNING)
 @pytest.mark.parametrize("arguments", [("unguarded.py",), ("-m", "unguarded")])
 def test_promise_13_a_file_without_a_guard_is_told_what_to_write(
