@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,25 @@ def test_long_names_are_the_same_objects(long: Any, short: Any) -> None:
         long.nonsense  # noqa: B018
     with pytest.raises(AttributeError, match="nonsense"):
         short.nonsense  # noqa: B018
+
+
+def test_every_operator_is_a_call_of_every_front_end() -> None:
+    files = Path(pl.__file__).with_name("operators").glob("*.py")
+    modules = {path.stem: importlib.import_module(f"pypeln.operators.{path.stem}") for path in files}
+    # An operator's file has its name, and a class with a method of that name.
+    operators = [
+        name
+        for name, module in modules.items()
+        if any(name in vars(each) for each in vars(module).values() if inspect.isclass(each))
+    ]
+    assert len(operators) >= 12
+    missing = [
+        f"{module.__name__}.{name}"
+        for module in [*FRONT_ENDS, process, thread, task]
+        for name in operators
+        if name not in module.__all__ or not callable(getattr(module, name, None))
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", ["pr", "th", "io", "sync", "process", "thread", "task"])
