@@ -10,10 +10,17 @@ import functools
 from collections import ChainMap
 from io import BytesIO
 from types import CodeType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 # What cloudpickle writes in place of a file's name.
 NAMELESS = "<dynamic-code>"
+
+
+class Writable(Protocol):
+    """What a pickle is written to."""
+
+    def write(self, data: Any, /) -> object:
+        """Takes a part of it."""
 
 
 def dumps(value: Any) -> bytes:
@@ -35,8 +42,26 @@ def dumps(value: Any) -> bytes:
         2
     """
     with BytesIO() as file:
-        _pickler()(file).dump(value)
+        dump(value, file)
         return file.getvalue()
+
+
+def dump(value: Any, file: Writable) -> None:
+    """The same, into what has a `write`.
+
+    Args:
+        value: Anything.
+        file: What it is written to, in parts.
+
+    Raises:
+        Exception: Whatever pickling and writing raise.
+
+    Example:
+        >>> from io import BytesIO
+        >>> from pypeln import by_value
+        >>> by_value.dump(lambda x: x + 1, BytesIO())
+    """
+    _pickler()(file).dump(value)
 
 
 @functools.cache

@@ -44,11 +44,11 @@ def pickled_classes() -> dict[str, bytes | None]:
 
 
 def _pickled(cls: type) -> bytes | None:
-    import cloudpickle
+    from pypeln import by_value
 
     file = _Limited()
     try:
-        cloudpickle.CloudPickler(file).dump(cls)
+        by_value.dump(cls, file)
     except Exception:  # of whatever its methods refer to
         return None
     return b"".join(file.parts)

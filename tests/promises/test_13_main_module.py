@@ -313,3 +313,26 @@ def test_promise_13_classes_reach_pipelines_inside_of_workers(method: str, tmp_p
         """
     done = run("-c", program(text, method), folder=tmp_path)
     assert (done.stdout, done.stderr) == ("2 True\n", "")
+
+
+@pytest.mark.parametrize("method", SPAWNING)
+def test_promise_13_an_error_in_a_class_of_the_program_shows_where_it_was_raised(
+    method: str, tmp_path: Path
+) -> None:
+    text = """
+        import multiprocessing
+        from pypeln import pr
+
+        class Number:
+            def refuse(self):
+                raise LookupError("this one")
+
+        def call(number):
+            number.refuse()
+
+        multiprocessing.set_start_method(METHOD)
+        list(pr.map(call, [Number()]))
+        """
+    done = run("-c", program(text, method), folder=tmp_path, rc=1)
+    assert 'File "<string>", line 7, in refuse' in done.stderr
+    assert "LookupError: this one" in done.stderr
