@@ -3,7 +3,8 @@
  * Linux: memfd_create, sealed against shrinking and growing (a participant that truncates the file
  * would make the others' next access a bus error).  macOS: shm_open under a random name that is unlinked
  * at once.  Windows: an unnamed mapping.  The system-specific half is in
- * segment_<system>.c; this interface is all that the rest of the core sees.
+ * segment_<system>.c, and what Linux and macOS share in segment_posix.c; this interface is all that the rest of the
+ * core sees.
  *
  * Pages are not there until they are reserved: pp_segment_reserve makes the system commit them, so
  * that running out of memory is a status and never a SIGBUS in the middle of a copy.  On Windows a page that

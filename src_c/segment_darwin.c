@@ -17,20 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "layout.h"
+#include "segment_posix.h"
 
 /* A name can only be taken by chance or by an attacker who guesses 64 random bits. */
 #define NAME_ATTEMPTS 16
-
-static int status_of(int error) { return error == ENOMEM || error == ENOSPC ? PP_NOMEM : PP_OSERROR; }
-
-static uint64_t round_to_pages(uint64_t nbytes) {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    return (nbytes + page - 1) / page * page;
-}
 
 static int open_unnamed(void) {
     for (int attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
@@ -49,51 +42,14 @@ static int open_unnamed(void) {
     return -1;
 }
 
-static int map(pp_segment *segment, int fd, uint64_t nbytes) {
-    void *base = mmap(NULL, (size_t)nbytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED) return status_of(errno);
-    segment->base = base;
-    segment->nbytes = nbytes;
-    segment->fd = fd;
-    return PP_OK;
-}
-
-int pp_segment_create(pp_segment *segment, uint64_t nbytes) {
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
-    if (nbytes == 0 || nbytes > INT64_MAX / 2) {
-        errno = EINVAL;
-        return PP_OSERROR;
-    }
+int pp_segment_unnamed(uint64_t nbytes) {
     int fd = open_unnamed();
-    if (fd < 0) return status_of(errno);
-    nbytes = round_to_pages(nbytes);
-    int status = ftruncate(fd, (off_t)nbytes) != 0 ? status_of(errno) : map(segment, fd, nbytes);
-    if (status != PP_OK) {
-        int error = errno;
-        close(fd);
-        errno = error;
-    }
-    return status;
-}
-
-int pp_segment_open(pp_segment *segment, int fd, uint64_t nbytes) {
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
-    struct stat found;
-    if (fstat(fd, &found) != 0) return PP_OSERROR;
-    nbytes = round_to_pages(nbytes);
-    if (nbytes == 0 || found.st_size < 0 || (uint64_t)found.st_size < nbytes) return PP_CORRUPT;
-    return map(segment, fd, nbytes);
+    if (fd < 0) return -1;
+    return ftruncate(fd, (off_t)nbytes) == 0 ? fd : pp_segment_undo(fd);
 }
 
 int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) {
     /* Nothing to do, and no call that would. */
     return offset > segment->nbytes || nbytes > segment->nbytes - offset ? PP_CORRUPT : PP_OK;
-}
-
-void pp_segment_close(pp_segment *segment) {
-    if (segment->base == NULL) return;
-    munmap(segment->base, (size_t)segment->nbytes);
-    if (segment->fd >= 0) close(segment->fd);
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
 }
 #endif
