@@ -33,8 +33,8 @@ inline look_for_next(w) {
     :: ahead > AHEAD -> idle = 0; break
     :: ahead <= AHEAD ->
         if
-        :: ahead == 0 -> d_step { forget_what_was_found(); first = head }
-        :: else
+        :: d_step { ahead == 0 -> forget_what_was_found(); first = head }
+        :: ahead != 0
         fi;
         d_step { at = first + ahead; look(at) };
         if
@@ -46,8 +46,10 @@ inline look_for_next(w) {
             :: else -> ahead++
             fi
         :: lead_is_zero && state == READING && !is_last -> ahead++
-        :: lead_is_zero && state == READY && (taken == 0 || owner == OWNER(w) || !fast) ->
-            remember_what_was_seen(); break
+        :: atomic {
+                lead_is_zero && state == READY && (taken == 0 || owner == OWNER(w) || !fast) -> remember_what_was_seen()
+            };
+            break
         :: lead_is_zero && state == READY && taken != 0 && owner != OWNER(w) && fast ->
             /* Somebody else has begun with it: only when there is no other. */
             if
@@ -95,7 +97,7 @@ inline pop_claim(w) {
     last_look = 0;
     /* The slot that the last one was taken from, if nobody has come between. */
     if
-    :: found_something -> see_what_was_found(); take(w)
+    :: atomic { found_something -> see_what_was_found() }; take(w)
     :: else
     fi;
     do
@@ -103,7 +105,7 @@ inline pop_claim(w) {
     :: !won ->
         look_for_next(w);
         if
-        :: found_something -> see_what_was_found(); take(w)
+        :: atomic { found_something -> see_what_was_found() }; take(w)
         :: !found_something && idle && last_look -> goto over
         :: !found_something && !(idle && last_look) ->
             all_closed = 1;

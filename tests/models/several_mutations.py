@@ -106,10 +106,12 @@ SEVERAL = [
         "ring",
         "a slot is gone on with as if nobody else could have taken from it",
         """\
-    :: found_something -> see_what_was_found(); take(w)
+    :: atomic { found_something -> see_what_was_found() }; take(w)
     :: else""",
         """\
-    :: found_something -> see_what_was_found(); store(at, lap, READING, OWNER(w), count, taken); won = 1
+    :: found_something ->
+        see_what_was_found();
+        store(at, lap, READING, OWNER(w), count, taken); won = 1
     :: else""",
         BESIDE_EACH_OTHER,
     ),

@@ -1,8 +1,8 @@
 """Which weakened memory orders no check can notice, and why; and which must not be weakened together.
 
-Every order of every atomic operation of ring, park, lease, window and arena is weakened by mutate.py, one at
-a time and to every weaker order.  What no check notices must be covered by a line of EQUIVALENT, or the run
-fails.
+Every order of every atomic operation of ring, park, lease, window, arena and holding is weakened by mutate.py,
+one at a time and to every weaker order.  What no check notices must be covered by a line of EQUIVALENT, or the
+run fails.
 """
 
 from __future__ import annotations
@@ -103,6 +103,25 @@ EQUIVALENT = [
         r"arena_repair\.c: ",
         "Words that name the dead, after the kernel's word that it is dead: nobody else writes them."
         "  pp_block_free, which is checked, publishes what is mended.",
+    ),
+    Equivalent(
+        r"holding\.c: pp_block_\w+: pp_load_acq\(word\)|holding\.c: pp_arena_settle: pp_load_acq\(&words",
+        "The swap looks again, and nothing is read through what was found.",
+    ),
+    Equivalent(
+        r"holding\.c: pp_block_(hold|lend|leave): pp_cas64\(word",
+        "The block is the caller's already, by the slot or the lease that names it, which ordered its "
+        "content; and nothing is given up.  A swap, however weak, does not end the release sequence of one "
+        "that does.",
+    ),
+    Equivalent(
+        r"holding\.c: (pp_arena_unhold: |pp_arena_settle: pp_store_rel\(&arena->header->held)",
+        "A sum.  Who sees an old one sees too much, and copies where it could have held.",
+    ),
+    Equivalent(
+        r"holding\.c: pp_arena_settle: pp_load_acq\(&pp_chunk_at\(arena, chunk\)->reserved_words\)",
+        "It only grows.  The words that matter are those that the dead changed, which were reserved before:"
+        " the kernel's word that it is dead orders them.",
     ),
     Equivalent(
         r"arena\.c: take: (pp_load_acq\(&pp_chunk_at|pp_cas64.* -> acquire)",
