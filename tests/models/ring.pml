@@ -1,18 +1,20 @@
-/* ring.pml - the ring of src_c/ring.c with its leases, when workers die at any step, and the supervisor that mends it.
+/* ring.pml - the ring of src_c/ring.c with its leases, when workers die at any step, and the supervisor that
+ * mends it.
  *
  * One step of the model is one atomic operation of the C code, in its order there.  Memory is sequentially
  * consistent here; what the weaker orders of the C code allow is checked on the C code itself (weak/).
  *
- * Each producer puts EACH elements into the ring, with the emit protocol of its lease (ring_push.pml).  Consumers take
- * with the take protocol, and `done` counts who answered for which element (ring_pop.pml).  A worker that is killed is
- * buried by the supervisor (settle, then mend) and replaced; the supervisor may be killed too, and begins again.
+ * Each producer puts EACH elements into the ring, with the emit protocol of its lease (ring_push.pml).  Consumers
+ * take with the take protocol, and `done` counts who answered for which element (ring_pop.pml).  A worker that is
+ * killed is buried by the supervisor (settle, then mend) and replaced; the supervisor may be killed too, and begins
+ * again.
  *
- * With MOST > 1 slots hold several elements: producers add to the slot that they published last, and consumers take
- * one and leave the rest, or, with SOLE, all of it.
+ * With MOST > 1 slots hold several elements: producers add to the slot that they published last, and consumers
+ * take one and leave the rest, or, with SOLE, all of it.
  *
- * Checked: every element is answered for exactly once; no more slots are in use than there are, and no slot holds more
- * than MOST; `head` never passes a slot that somebody has to come back to; nobody waits for ever (an end state in
- * which somebody waits is an error); with -DPROGRESS, nobody turns in circles.
+ * Checked: every element is answered for exactly once; no more slots are in use than there are, and no slot holds
+ * more than MOST; `head` never passes a slot that somebody has to come back to; nobody waits for ever (an end
+ * state in which somebody waits is an error); with -DPROGRESS, nobody turns in circles.
  */
 #ifndef PRODUCERS
 #define PRODUCERS 2
@@ -45,7 +47,8 @@
 #ifndef LEASES
 #define LEASES 1
 #endif
-/* 1: the elements are in the ring to begin with, and their producer is gone: what consumers do among themselves. */
+/* 1: the elements are in the ring to begin with, and their producer is gone: what consumers do among themselves,
+ * without the states of a producer beside them. */
 #ifndef FILLED
 #define FILLED 0
 #endif

@@ -1,4 +1,4 @@
-/* ring_pop.pml - the consumers of ring.pml: look for the next element, claim it, take it out, and leave the rest. */
+/* ring_pop.pml - the consumers of ring.pml: look for the next element, claim it, take it out, leave the rest. */
 
 /* How many slots behind the head a look goes; rings here are no larger. */
 #ifndef AHEAD
@@ -8,13 +8,16 @@
 #define found_something (found_at != 0)
 
 inline forget_what_was_found() { found_at = 0; found_owner = 0; found_count = 0; found_taken = 0 }
-inline forget_the_look() { number = 0; first = 0; ahead = 0; idle = 0; fast = 0; all_closed = 0; last_look = 0 }
+inline forget_the_look() {
+    number = 0; first = 0; ahead = 0; idle = 0; fast = 0; all_closed = 0; last_look = 0
+}
 inline remember_what_was_seen() {
     d_step { found_at = at + 1; found_owner = owner; found_count = count; found_taken = taken }
 }
 inline see_what_was_found() {
     d_step {
-        at = found_at - 1; lap = LAP(at); state = READY; owner = found_owner; count = found_count; taken = found_taken;
+        at = found_at - 1; lap = LAP(at); state = READY;
+        owner = found_owner; count = found_count; taken = found_taken;
         forget_what_was_found()
     }
 }
@@ -47,7 +50,8 @@ inline look_for_next(w) {
             fi
         :: lead_is_zero && state == READING && !is_last -> ahead++
         :: atomic {
-                lead_is_zero && state == READY && (taken == 0 || owner == OWNER(w) || !fast) -> remember_what_was_seen()
+                lead_is_zero && state == READY && (taken == 0 || owner == OWNER(w) || !fast) ->
+                remember_what_was_seen()
             };
             break
         :: lead_is_zero && state == READY && taken != 0 && owner != OWNER(w) && fast ->

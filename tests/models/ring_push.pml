@@ -1,4 +1,4 @@
-/* ring_push.pml - the producers of ring.pml: claim a slot, or open the one published last once more, and publish. */
+/* ring_push.pml - the producers of ring.pml: claim a slot, or open the one published last again, and publish. */
 
 inline push_claim(w) {
     do

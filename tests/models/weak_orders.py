@@ -1,8 +1,8 @@
 """Which weakened memory orders no check can notice, and why; and which must not be weakened together.
 
-Every order of every atomic operation of ring, park, lease, window, arena and holding is weakened by mutate.py,
-one at a time and to every weaker order.  What no check notices must be covered by a line of EQUIVALENT, or the
-run fails.
+Every order of every atomic operation of ring, park, lease, window, arena and holding is weakened by
+mutate.py, one at a time and to every weaker order.  What no check notices must be covered by a line of
+EQUIVALENT, or the run fails.
 """
 
 from __future__ import annotations
@@ -105,8 +105,10 @@ EQUIVALENT = [
         "  pp_block_free, which is checked, publishes what is mended.",
     ),
     Equivalent(
-        r"holding\.c: pp_block_\w+: pp_load_acq\(word\)|holding\.c: pp_arena_settle: pp_load_acq\(&words",
-        "The swap looks again, and nothing is read through what was found.",
+        r"holding\.c: pp_block_\w+: pp_load_acq\(word\)",
+        "The swap looks again.  What is decided without one is about a bit or a mark that the caller wrote "
+        "itself, or a count that it came by with the block; and who takes a mark that is gone for one that "
+        "is there does without its own (leave).",
     ),
     Equivalent(
         r"holding\.c: pp_block_(hold|lend|leave): pp_cas64\(word",
@@ -119,9 +121,9 @@ EQUIVALENT = [
         "A sum.  Who sees an old one sees too much, and copies where it could have held.",
     ),
     Equivalent(
-        r"holding\.c: pp_arena_settle: pp_load_acq\(&pp_chunk_at\(arena, chunk\)->reserved_words\)",
-        "It only grows.  The words that matter are those that the dead changed, which were reserved before:"
-        " the kernel's word that it is dead orders them.",
+        r"holding\.c: pp_arena_settle: pp_load_acq\((&words|&pp_chunk_at\(arena, chunk\)->reserved_words)",
+        "Only words that name the dead matter.  The kernel's word that it is dead orders what it wrote and "
+        "the reservation before it, nobody else writes its name, and the swap looks again.",
     ),
     Equivalent(
         r"arena\.c: take: (pp_load_acq\(&pp_chunk_at|pp_cas64.* -> acquire)",

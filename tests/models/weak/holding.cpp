@@ -1,9 +1,11 @@
-/* holding.cpp - the real holding.c under the C11 memory model: a block that processes look at, lend on and give back.
+/* holding.cpp - the real holding.c under the C11 memory model: a block that processes look at, lend on and give
+ * back.
  *
- * A sender lends a block to a worker, which looks at it, lends it on with one of its own, and answers for it; the worker
- * may die at any step, and so may whoever settles.  A receiver takes what was sent, and another participant allocates
- * what they leave.  A block that is free too early, or whose next user does not see that the last one is done, is a data
- * race on it; one that nobody has and that cannot be allocated is found at the end.
+ * A sender lends a block to a worker, which looks at it, lends it on with one of its own, and answers for it; the
+ * worker may die at any step, and so may whoever settles.  A receiver takes what was sent, and another
+ * participant allocates what they leave.  A block that is free too early, or whose next user does not see that
+ * the last one is done, is a data race on it; one that nobody has and that cannot be allocated is found at the
+ * end.
  */
 #include "arena_memory.h"
 
@@ -30,9 +32,10 @@ struct passing_on : rl::test_suite<passing_on, THREADS> {
         memory.create();
         memory.keep(NOBODY_ELSE);
         new (lease()) pp_lease();
-        for (pp_a64 *word : {&lease()->in, &lease()->out, &lease()->lending, &lease()->decided, &lease()->outcome,
-                             &lease()->puts, &lease()->count, &lease()->sent_now, &lease()->element.word,
-                             &lease()->pack.word, &lease()->outcomes[PP_EMITTED], &first, &second, &second_born})
+        for (pp_a64 *word :
+             {&lease()->in, &lease()->out, &lease()->lending, &lease()->decided, &lease()->puts,
+              &lease()->outcome, &lease()->count, &lease()->sent_now, &lease()->element.word,
+              &lease()->pack.word, &lease()->outcomes[PP_EMITTED], &first, &second, &second_born})
             pp_store_rlx(word, 0);
         lease()->element.head.set(pp_head());
         leaves_unmarked = leaked = false;
