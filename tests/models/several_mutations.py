@@ -117,6 +117,22 @@ SEVERAL = [
     ),
     Mutation(
         "ring",
+        "who looks for a slot of its own forgets the one that it found before",
+        "            idle = (ahead == 0 && state == FREE); break",
+        "            forget_what_was_found(); idle = (ahead == 0 && state == FREE); break",
+        {**BESIDE_EACH_OTHER, "CAPACITY": 2},
+        progress=True,
+    ),
+    Mutation(
+        "ring",
+        "whoever is idle waits for the elements behind a slot that is being read",
+        "state == READING && !is_last -> ahead++",
+        "state == READING && !is_last -> idle = 0; break",
+        {**BESIDE_EACH_OTHER, "CAPACITY": 2, "EACH": 3},
+        progress=True,
+    ),
+    Mutation(
+        "ring",
         "mending frees a slot with its other elements",
         "            :: is_last || SOLE -> store",
         "            :: true -> store",

@@ -81,7 +81,10 @@ ADAPTED: list[Change] = [
 
 LOAD = {"seq_cst": ["acquire", "relaxed"], "acquire": ["relaxed"]}
 STORE = {"seq_cst": ["release", "relaxed"], "release": ["relaxed"]}
-UPDATE = {"seq_cst": ["acq_rel"], "acq_rel": ["acquire", "release", "relaxed"]}
+UPDATE = {
+    "seq_cst": ["acq_rel", "acquire", "release", "relaxed"],
+    "acq_rel": ["acquire", "release", "relaxed"],
+}
 FAILED = {"acquire": ["relaxed"]}
 
 OPERATIONS: dict[str, tuple[str, dict[str, list[str]]]] = {

@@ -92,8 +92,8 @@ EQUIVALENT = [
     ),
     Equivalent(
         r"park\.c: pp_spot_wake_all: atomic_exchange",
-        "A read-modify-write is always of the latest value; its release is what the waiter's addition"
-        " acquires.",
+        "A read-modify-write is always of the latest value.  Its release is what the waiter's addition "
+        "acquires; that it is needed Relacy cannot show, where a seq_cst look always sees the last store.",
     ),
     Equivalent(
         r"arena_repair\.c: pp_arena_usage: |ring\.c: pp_ring_elements: ",
