@@ -55,7 +55,7 @@ def sole(bounds: Bounds) -> Bounds:
 
 
 def filled(bounds: Bounds) -> Bounds:
-    """Consumers among themselves: the steps of a producer beside two of them are for --full."""
+    """Consumers among themselves: a producer beside two of them is for --full, and there without a death."""
     return with_values(bounds, FILLED=1)
 
 
@@ -117,7 +117,6 @@ FULL = [
     several(ring(1, 1, 2, 4, 1, 1), 3),
     several(ring(2, 1, 1, 2, 0, 0), 2),
     several(ring(1, 2, 1, 2, 0, 0), 2),
-    mortal(several(ring(1, 2, 1, 1, 1, 0), 2), 0, 0),
     sole(several(ring(1, 1, 2, 4, 1, 1), 3)),
     sole(several(ring(1, 1, 1, 3, 2, 0), 3)),
     without_lease(sole(several(ring(2, 1, 1, 2, 0, 0), 2))),
@@ -149,7 +148,7 @@ class Verdict(NamedTuple):
 
 
 def verify(text: str, bounds: Bounds, folder: Path, level: str) -> Verdict:
-    """Visit every state of the model; `folder` is an empty one of its own, `level` is gcc's."""
+    """Visit every state of the model; `folder` is an empty one of its own, `level` is the compiler's."""
     (folder / "model.pml").write_text(text)
     defines = [f"-D{name}={value}" for name, value in bounds.values.items()]
     generated = subprocess.run(
@@ -159,7 +158,9 @@ def verify(text: str, bounds: Bounds, folder: Path, level: str) -> Verdict:
         raise SystemExit(f"{bounds}: {generated.stdout}{generated.stderr}")
     # -DNOFAIR: nothing here needs fairness, and its copies of the state space cost a factor.
     kind = ["-DNP", "-DNOFAIR"] if bounds.progress else ["-DSAFETY"]
-    subprocess.run(["gcc", level, "-w", *kind, "-o", "pan", "pan.c"], cwd=folder, check=True)
+    # Most of the time goes into compiling what runs for a moment, and there clang takes half of gcc's.
+    compiler = shutil.which("clang") if level == "-O0" else None
+    subprocess.run([compiler or "gcc", level, "-w", *kind, "-o", "pan", "pan.c"], cwd=folder, check=True)
     start = time.monotonic()
     ran = subprocess.run(
         ["./pan", "-m200000", *(["-l"] if bounds.progress else [])],
