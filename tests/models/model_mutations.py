@@ -20,75 +20,85 @@ NO_DEATHS = {**ONE_EACH, "DEATHS": 0}
 TWO_PRODUCERS = {**NO_DEATHS, "PRODUCERS": 2, "EACH": 1}
 TWO_CONSUMERS = {**NO_DEATHS, "CONSUMERS": 2}
 
+FILL = "    SLOT(at).holds.part[count] = hand[w];"
+OUT = "    d_step { out[w] = at + 1; emitted[w] = 0 };"
+PUBLISH = "    store(at, LAP(at), READY, NOBODY, count + 1, taken);"
+
 RING = [
     Mutation(
         "ring",
         "a claim for writing does not name its owner",
-        "swap(at, lap, WRITING, OWNER(w))",
-        "swap(at, lap, WRITING, NOBODY)",
+        "swap(at, lap, WRITING, OWNER(w), 0, 0)",
+        "swap(at, lap, WRITING, NOBODY, 0, 0)",
         ONE_EACH,
     ),
     Mutation(
         "ring",
         "a claim for reading does not name its owner",
-        "swap(at, lap, READING, OWNER(w))",
-        "swap(at, lap, READING, NOBODY)",
+        "swap(at, lap, READING, OWNER(w), count, taken)",
+        "swap(at, lap, READING, NOBODY, count, taken)",
         ONE_EACH,
     ),
     Mutation(
         "ring",
         "a claim is a store, not a compare-and-swap",
-        "swap(at, lap, WRITING, OWNER(w))",
-        "store(at, lap, WRITING, OWNER(w)); won = 1",
+        "swap(at, lap, WRITING, OWNER(w), 0, 0)",
+        "store(at, lap, WRITING, OWNER(w), 0, 0); won = 1",
         TWO_PRODUCERS,
     ),
     Mutation(
         "ring",
         "a claim for reading is a store",
-        "swap(at, lap, READING, OWNER(w))",
-        "store(at, lap, READING, OWNER(w)); won = 1",
+        "swap(at, lap, READING, OWNER(w), count, taken)",
+        "store(at, lap, READING, OWNER(w), count, taken); won = 1",
         TWO_CONSUMERS,
     ),
     Mutation(
         "ring",
         "the slot is freed before the lease has its element",
-        "                in[w] = at + 1;\n                store(at, LAP(at) + 1, FREE, NOBODY);",
-        "                store(at, LAP(at) + 1, FREE, NOBODY);\n                in[w] = at + 1;",
+        """\
+    hold(w, PLACE(at, taken));
+    if
+    :: is_whole ->
+        keep_rest(w, PLACE(at, taken + 1), count);
+        free_slot()
+    :: else -> pop_free(w)
+    fi
+}""",
+        """\
+    if
+    :: is_whole ->
+        keep_rest(w, PLACE(at, taken + 1), count);
+        free_slot()
+    :: else -> pop_free(w)
+    fi;
+    hold(w, PLACE(at, taken))
+}""",
         ONE_EACH,
     ),
     Mutation(
         "ring",
         "the lease says that it holds an element before it does",
+        "#if LEASES\ninline take_out(w) {\n    hand[w] = SLOT(at).holds.part[taken];",
         """\
-                hand[w] = SLOT(at).element;
-                emitted[w] = 0;
-                in[w] = at + 1;
-                store""",
-        """\
-                in[w] = at + 1;
-                hand[w] = SLOT(at).element;
-                emitted[w] = 0;
-                store""",
+#if LEASES
+inline take_out(w) {
+    in[w] = PLACE(at, taken) + 1;
+    hand[w] = SLOT(at).holds.part[taken];""",
         ONE_EACH,
     ),
     Mutation(
         "ring",
         "an element is published before the lease says where",
-        "    d_step { out[w] = at + 1; emitted[w] = 0 };\n    store(at, LAP(at), READY, NOBODY);",
-        "    store(at, LAP(at), READY, NOBODY);\n    d_step { out[w] = at + 1; emitted[w] = 0 };",
+        f"{OUT}\n{PUBLISH}",
+        f"{PUBLISH}\n{OUT}",
         ONE_EACH,
     ),
     Mutation(
         "ring",
         "a slot is READY before it is filled",
-        """\
-    SLOT(at).element = hand[w];
-    d_step { out[w] = at + 1; emitted[w] = 0 };
-    store(at, LAP(at), READY, NOBODY);""",
-        """\
-    d_step { out[w] = at + 1; emitted[w] = 0 };
-    store(at, LAP(at), READY, NOBODY);
-    SLOT(at).element = hand[w];""",
+        f"{FILL}\n{OUT}\n{PUBLISH}",
+        f"{OUT}\n{PUBLISH}\n{FILL}",
         NO_DEATHS,
     ),
     Mutation(
@@ -103,8 +113,8 @@ RING = [
     Mutation(
         "ring",
         "settle takes every claim for published",
-        "            :: lead_is_zero && state == WRITING && owner == OWNER(w)\n            :: else",
-        "            :: false\n            :: else",
+        "            :: lead_is_zero && (state == WRITING || state == ADDING) && owner == OWNER(w)\n",
+        "            :: false\n",
         ONE_EACH,
     ),
     Mutation(
@@ -122,29 +132,32 @@ RING = [
     Mutation(
         "ring",
         "mending a claim sets the slot back",
-        "store(at, lap, SKIP, NOBODY)",
-        "store(at, lap, FREE, NOBODY)",
+        "store(at, lap, SKIP, NOBODY, 0, 0)",
+        "store(at, lap, FREE, NOBODY, 0, 0)",
         ONE_EACH,
     ),
     Mutation(
         "ring",
         "mending a slot that is read does not look into the lease",
-        "            :: in[w] != at + 1 ->",
-        "            :: false ->",
+        "    :: in[w] != PLACE(at, taken) + 1 ->",
+        "    :: false ->",
         ONE_EACH,
     ),
     Mutation(
         "ring",
         "mending frees a slot before the lease has its element",
         """\
-                in[w] = at + 1
-            :: else
-            fi;
-            store(at, lap + 1, FREE, NOBODY)""",
-        """\
-                store(at, lap + 1, FREE, NOBODY); in[w] = at + 1
-            :: else -> store(at, lap + 1, FREE, NOBODY)
+            move_into_lease(w);
+            if
+            :: is_last || SOLE -> store(at, lap + 1, FREE, NOBODY, 0, 0)
+            :: else -> store(at, lap, READY, NOBODY, count, taken + 1)
             fi""",
+        """\
+            if
+            :: is_last || SOLE -> store(at, lap + 1, FREE, NOBODY, 0, 0)
+            :: else -> store(at, lap, READY, NOBODY, count, taken + 1)
+            fi;
+            move_into_lease(w)""",
         {**ONE_EACH, "SUPERVISOR_DEATHS": 1},
     ),
     Mutation(
@@ -157,8 +170,8 @@ RING = [
     Mutation(
         "ring",
         "a slot that is freed stays in its lap",
-        "store(at, LAP(at) + 1, FREE, NOBODY);",
-        "store(at, LAP(at), FREE, NOBODY);",
+        "store(at, LAP(at) + 1, FREE, NOBODY, 0, 0)",
+        "store(at, LAP(at), FREE, NOBODY, 0, 0)",
         NO_DEATHS,
     ),
     Mutation(
@@ -172,16 +185,16 @@ RING = [
     Mutation(
         "ring",
         "consumers do not help the hint",
-        "state == READING) -> help(head)",
-        "state == READING) -> skip",
+        "            :: ahead == 0 -> help_head()",
+        "            :: ahead == 0 -> skip",
         ONE_EACH,
         progress=True,
     ),
     Mutation(
         "ring",
         "no second look after everybody has closed",
-        ":: idle && all_closed -> last_look = 1",
-        ":: idle && all_closed -> goto over",
+        "            :: last_look\n",
+        "            :: last_look -> goto over\n",
         NO_DEATHS,
     ),
     Mutation(

@@ -9,7 +9,8 @@ the same outcome everywhere.  What it cannot show: a seq_cst load always sees th
 load sees a store of the future.
 
 Mistakes are of two kinds: a memory order that is weakened (all of them, see weak_orders.py for those that
-nothing can notice), and steps that are swapped or left out (c_mutations.py).
+nothing can notice), and steps that are swapped or left out (c_mutations.py
+and holding_mutations.py).
 
 Exit code 1 when a check fails on the core as it is, when a mistake survives, or, with --full, when
 weak_orders.py excuses a mistake that is noticed.
@@ -28,11 +29,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from c_mutations import MUTATIONS, Mutation
+from holding_mutations import HOLDING
 from tools import install
 from weak_build import Site, compile_check, copy_sources
 from weak_orders import EQUIVALENT, TOGETHER
 
-CHECKS = ["arena", "lease", "park", "ring"]
+CHECKS = ["arena", "holding", "lease", "park", "ring"]
 
 LOOKED_AT_BY = {
     "ring.c": ["ring", "lease"],
@@ -43,6 +45,7 @@ LOOKED_AT_BY = {
     "arena_chunks.c": ["arena"],
     "arena_chunks.h": ["arena"],
     "arena_repair.c": ["arena"],
+    "holding.c": ["holding"],
 }
 
 WATCHDOG_S = 600
@@ -132,7 +135,7 @@ def weaken_orders(
 
 
 def swap_steps(scratch: Path, schedules: int, full: bool, pool: ThreadPoolExecutor, report: Report) -> None:
-    chosen = [mutation for mutation in MUTATIONS if full or mutation.short]
+    chosen = [mutation for mutation in [*MUTATIONS, *HOLDING] if full or mutation.short]
 
     def fails(mutation: Mutation) -> str | None:
         folder = Path(tempfile.mkdtemp(dir=scratch))

@@ -1,14 +1,20 @@
-/* ring.pml - the ring of src_c/ring.c with its leases, when workers die at any step, and the supervisor that mends it.
+/* ring.pml - the ring of src_c/ring.c with its leases, when workers die at any step, and the supervisor that
+ * mends it.
  *
  * One step of the model is one atomic operation of the C code, in its order there.  Memory is sequentially
  * consistent here; what the weaker orders of the C code allow is checked on the C code itself (weak/).
  *
- * Each producer puts EACH elements into the ring, with the emit protocol of its lease.  Consumers take with the
- * take protocol, and `done` counts who answered for which element.  A worker that is killed is buried by the
- * supervisor (settle, then mend) and replaced; the supervisor may be killed too, and begins again.
+ * Each producer puts EACH elements into the ring, with the emit protocol of its lease (ring_push.pml).  Consumers
+ * take with the take protocol, and `done` counts who answered for which element (ring_pop.pml).  A worker that is
+ * killed is buried by the supervisor (settle, then mend) and replaced; the supervisor may be killed too, and begins
+ * again.
  *
- * Checked: every element is answered for exactly once; no more elements are inside than there are slots; nobody waits
- * for ever (an end state in which somebody waits is an error); with -DPROGRESS, nobody turns in circles.
+ * With MOST > 1 slots hold several elements: producers add to the slot that they published last, and consumers
+ * take one and leave the rest, or, with SOLE, all of it.
+ *
+ * Checked: every element is answered for exactly once; no more slots are in use than there are, and no slot holds
+ * more than MOST; `head` never passes a slot that somebody has to come back to; nobody waits for ever (an end
+ * state in which somebody waits is an error); with -DPROGRESS, nobody turns in circles.
  */
 #ifndef PRODUCERS
 #define PRODUCERS 2
@@ -29,6 +35,24 @@
 #define SUPERVISOR_DEATHS 1
 #endif
 
+/* The most elements in a slot: PP_PARTS, where a ring allows several. */
+#ifndef MOST
+#define MOST 1
+#endif
+/* One consumer, which takes whole slots. */
+#ifndef SOLE
+#define SOLE 0
+#endif
+/* 0: consumers have none. Such live in the process of the supervisor: they are not mortal. */
+#ifndef LEASES
+#define LEASES 1
+#endif
+/* 1: the elements are in the ring to begin with, and their producer is gone: what consumers do among themselves,
+ * without the states of a producer beside them. */
+#ifndef FILLED
+#define FILLED 0
+#endif
+
 /* Who may be killed. */
 #ifndef FIRST_MORTAL
 #define FIRST_MORTAL 0
@@ -40,27 +64,39 @@
 #define WORKERS (PRODUCERS + CONSUMERS)
 #define ELEMENTS (PRODUCERS * EACH)
 #define NOBODY 0
+#define NOTHING 0 /* elements count from 1 */
 #define OWNER(w) ((w) + 1)
 
-/* The states of a slot, in the order of a lap: "later than FREE" is "claimed by somebody". */
+/* The states of a slot; there is no order among them. */
 #define FREE 0
 #define WRITING 1
 #define READY 2
 #define READING 3
 #define SKIP 4
+#define ADDING 5
 
-/* A slot's word is one atomic word: it is read and swapped as a whole. */
-typedef slot_t { byte lap; byte state; byte owner; byte element };
+typedef elements_t { byte part[MOST] };
+
+/* What leads a slot is one atomic word: it is read and swapped as a whole. */
+typedef slot_t { byte lap; byte state; byte owner; byte count; byte taken; elements_t holds };
 slot_t slot[CAPACITY];
 byte head, tail;
 bit closed[PRODUCERS];
 
+/* The place of an element; the part behind the last has one too. */
+#define PLACE(position, part) ((position) * (MOST + 1) + (part))
+#define PART_OF(place) ((place) % (MOST + 1))
+
 /* The lease of each worker.  A producer's `in` counts as 0 or 1: it takes from a source that nobody shares. */
 byte in[WORKERS], out[WORKERS], hand[WORKERS];
 bit emitted[WORKERS];
+/* `rest` is one atomic word, of two fields. */
+typedef rest_t { byte place; byte count };
+rest_t rest[WORKERS];
+elements_t pack[WORKERS];
 
 /* Ghosts: not in the C code. */
-byte done[ELEMENTS];
+byte done[ELEMENTS + 1];
 byte answered[WORKERS];
 byte inside;
 byte deaths_left = DEATHS, supervisor_deaths_left = SUPERVISOR_DEATHS;
@@ -71,41 +107,60 @@ bit running[WORKERS], supervisor_killed, burying;
 #define SLOT(position) slot[(position) % CAPACITY]
 #define LAP(position) ((position) / CAPACITY)
 
+/* The word that was looked at last. */
+#define SEEN byte at, lap, state, owner, count, taken
+
 #define lead_is_zero (lap == LAP(at))
 #define lead_is_positive (lap > LAP(at))
 #define lead_is_negative (lap < LAP(at))
+#define is_last (taken + 1 >= count)
+#define is_whole (SOLE && !is_last)
 
 inline look(position) {
-    d_step { lap = SLOT(position).lap; state = SLOT(position).state; owner = SLOT(position).owner }
-}
-
-inline count(new_state) {
-    if
-    :: new_state == WRITING -> inside++; assert(inside <= CAPACITY)
-    :: new_state == FREE -> inside--
-    :: else
-    fi
+    d_step {
+        lap = SLOT(position).lap; state = SLOT(position).state; owner = SLOT(position).owner;
+        count = SLOT(position).count; taken = SLOT(position).taken
+    }
 }
 
 /* What is not needed any more must not tell states apart. */
-inline forget() { at = 0; lap = 0; state = 0; owner = 0; won = 0 }
+inline forget() { at = 0; lap = 0; state = 0; owner = 0; count = 0; taken = 0; won = 0 }
 
-/* Compare-and-swap of a slot's word: `won` says whether it was what `look` saw. */
-inline swap(position, new_lap, new_state, new_owner) {
+inline set(position, new_lap, new_state, new_owner, new_count, new_taken) {
+    SLOT(position).lap = new_lap; SLOT(position).state = new_state; SLOT(position).owner = new_owner;
+    SLOT(position).count = new_count; SLOT(position).taken = new_taken;
+    assert(new_count <= MOST);
+    if
+    :: new_state == WRITING -> inside++; assert(inside <= CAPACITY)
+    :: new_state == FREE ->
+        inside--;
+        for (part : 0 .. MOST - 1) { SLOT(position).holds.part[part] = NOTHING }
+    :: else
+    fi;
+    part = 0
+}
+
+/* Compare-and-swap of a slot's word: `won` says whether it was what was seen. */
+inline swap(position, new_lap, new_state, new_owner, new_count, new_taken) {
     d_step {
         if
-        :: SLOT(position).lap == lap && SLOT(position).state == state && SLOT(position).owner == owner ->
-            SLOT(position).lap = new_lap; SLOT(position).state = new_state; SLOT(position).owner = new_owner; won = 1;
-            count(new_state)
+        :: SLOT(position).lap == lap && SLOT(position).state == state && SLOT(position).owner == owner &&
+           SLOT(position).count == count && SLOT(position).taken == taken ->
+            set(position, new_lap, new_state, new_owner, new_count, new_taken);
+            won = 1
         :: else -> won = 0
         fi
     }
 }
 
-inline store(position, new_lap, new_state, new_owner) {
+inline store(position, new_lap, new_state, new_owner, new_count, new_taken) {
+    d_step { set(position, new_lap, new_state, new_owner, new_count, new_taken) }
+}
+
+inline copy(to, from) {
     d_step {
-        SLOT(position).lap = new_lap; SLOT(position).state = new_state; SLOT(position).owner = new_owner;
-        count(new_state)
+        for (part : 0 .. MOST - 1) { to.part[part] = from.part[part] };
+        part = 0
     }
 }
 
@@ -113,10 +168,27 @@ inline help(hint) {
     d_step { if :: hint == at -> hint = at + 1 :: else fi }
 }
 
+/* Nobody has to come back to the slot at `at`. */
+inline help_head() {
+    d_step {
+        if
+        :: head == at ->
+            assert(SLOT(at).lap > LAP(at) || (SLOT(at).lap == LAP(at) && SLOT(at).state == READING &&
+                                              (SOLE || SLOT(at).taken + 1 >= SLOT(at).count)));
+            head = at + 1
+        :: else
+        fi
+    }
+}
+
+inline keep_rest(w, its_place, its_count) {
+    d_step { rest[w].place = its_place; rest[w].count = its_count }
+}
+
 #if PRODUCERS == 1
-#define EVERYBODY_CLOSED (closed[0] && SLOT(at).state != WRITING)
+#define EVERYBODY_CLOSED (closed[0])
 #else
-#define EVERYBODY_CLOSED (closed[0] && closed[1] && SLOT(at).state != WRITING)
+#define EVERYBODY_CLOSED (closed[0] && closed[1])
 #endif
 
 #if WORKERS == 2
@@ -127,124 +199,8 @@ inline help(hint) {
 #define EVERYBODY_FINISHED (!running[0] && !running[1] && !running[2] && !running[3])
 #endif
 
-/* ---- producers ---- */
-
-inline push_claim(w) {
-    do
-    :: at = tail;
-        look(at);
-        if
-        :: lead_is_zero && state == FREE ->
-            swap(at, lap, WRITING, OWNER(w));
-            if
-            :: won -> help(tail); break
-            :: else
-            fi
-        :: lead_is_positive || (lead_is_zero && state != FREE) -> help(tail)
-        :: lead_is_negative ->
-            /* Full: wait until trying again makes sense (can_push). */
-            (tail != at || SLOT(at).lap >= LAP(at))
-        fi
-    od
-}
-
-inline push_publish(w) {
-    SLOT(at).element = hand[w];
-    d_step { out[w] = at + 1; emitted[w] = 0 };
-    store(at, LAP(at), READY, NOBODY);
-    d_step { emitted[w] = 1; out[w] = 0 };
-}
-
-proctype producer(byte w) {
-    byte at, lap, state, owner;
-    bit won;
-    {
-        do
-        :: in[w] == 0 && answered[w] < EACH ->
-            d_step { hand[w] = w * EACH + answered[w]; emitted[w] = 0 };
-            in[w] = 1
-        :: in[w] != 0 ->
-            if
-            :: !emitted[w] -> push_claim(w); push_publish(w)
-            :: else
-            fi;
-progress_producer: skip;
-            d_step { in[w] = 0; answered[w]++; forget() }
-        :: in[w] == 0 && answered[w] == EACH -> break
-        od;
-        closed[w] = 1;
-        running[w] = 0
-    } unless { atomic { dead[w] -> gone[w] = 1 } }
-}
-
-/* ---- consumers ---- */
-
-inline pop_lease(w) {
-    last_look = 0;
-    do
-    :: at = head;
-        look(at);
-        if
-        :: lead_is_positive || (lead_is_zero && state == READING) -> help(head)
-        :: lead_is_negative && head != at -> skip
-        :: lead_is_zero && state == READY ->
-            swap(at, lap, READING, OWNER(w));
-            if
-            :: won ->
-                help(head);
-                hand[w] = SLOT(at).element;
-                emitted[w] = 0;
-                in[w] = at + 1;
-                store(at, LAP(at) + 1, FREE, NOBODY);
-                break
-            :: else
-            fi
-        :: lead_is_zero && state == SKIP ->
-            swap(at, lap + 1, FREE, NOBODY);
-            if
-            :: won -> help(head)
-            :: else
-            fi
-        :: (lead_is_negative && head == at) || (lead_is_zero && (state == FREE || state == WRITING)) ->
-            idle = (lead_is_negative || state == FREE);
-            if
-            :: idle && last_look -> goto over
-            :: else
-            fi;
-            all_closed = 1;
-            number = 0;
-            do
-            :: idle && all_closed && number < PRODUCERS -> all_closed = closed[number]; number++
-            :: else -> break
-            od;
-            if
-            :: idle && all_closed -> last_look = 1
-            :: else ->
-                last_look = 0;
-                /* Empty: wait until trying again makes sense (can_pop, or everybody has closed). */
-                (head != at || SLOT(at).lap > LAP(at) ||
-                 (SLOT(at).lap == LAP(at) && SLOT(at).state >= READY) || EVERYBODY_CLOSED)
-            fi
-        fi
-    od
-}
-
-proctype consumer(byte w) {
-    byte at, lap, state, owner, number;
-    bit won, idle, all_closed, last_look;
-    {
-        do
-        :: if
-            :: in[w] == 0 -> pop_lease(w)
-            :: else
-            fi;
-progress_consumer: skip;
-            d_step { done[hand[w]]++; assert(done[hand[w]] == 1); in[w] = 0; forget() }
-        od;
-over:
-        running[w] = 0
-    } unless { atomic { dead[w] -> gone[w] = 1 } }
-}
+#include "ring_push.pml"
+#include "ring_pop.pml"
 
 /* ---- deaths ---- */
 
@@ -275,7 +231,7 @@ inline settle(w) {
         look(at);
         d_step {
             if
-            :: lead_is_zero && state == WRITING && owner == OWNER(w)
+            :: lead_is_zero && (state == WRITING || state == ADDING) && owner == OWNER(w)
             :: else -> emitted[w] = 1
             fi;
             out[w] = 0
@@ -283,28 +239,67 @@ inline settle(w) {
     fi
 }
 
+inline settle_rest(w) {
+    d_step {
+        if
+        :: in[w] != 0 && in[w] - 1 == rest[w].place && PART_OF(rest[w].place) < rest[w].count -> rest[w].place++
+        :: else
+        fi
+    }
+}
+
+inline move_into_lease(w) {
+    if
+    :: in[w] != PLACE(at, taken) + 1 ->
+        hand[w] = SLOT(at).holds.part[taken];
+        if
+        :: is_whole -> copy(pack[w], SLOT(at).holds)
+        :: else
+        fi;
+        emitted[w] = 0;
+        in[w] = PLACE(at, taken) + 1
+    :: else
+    fi;
+    if
+    :: is_whole -> keep_rest(w, PLACE(at, taken + 1), count)
+    :: else
+    fi
+}
+
 inline mend(w) {
+    settle_rest(w);
     number = 0;
     do
     :: number < CAPACITY ->
-        d_step { lap = slot[number].lap; state = slot[number].state; owner = slot[number].owner };
+        look(number);
         at = lap * CAPACITY + number;
         if
-        :: owner == OWNER(w) && state == WRITING -> store(at, lap, SKIP, NOBODY)
+        :: owner == OWNER(w) && state == WRITING -> store(at, lap, SKIP, NOBODY, 0, 0)
+        :: owner == OWNER(w) && state == ADDING -> store(at, lap, READY, NOBODY, count, taken)
         :: owner == OWNER(w) && state == READING ->
+            move_into_lease(w);
             if
-            :: in[w] != at + 1 ->
-                hand[w] = SLOT(at).element;
-                emitted[w] = 0;
-                in[w] = at + 1
-            :: else
-            fi;
-            store(at, lap + 1, FREE, NOBODY)
+            :: is_last || SOLE -> store(at, lap + 1, FREE, NOBODY, 0, 0)
+            :: else -> store(at, lap, READY, NOBODY, count, taken + 1)
+            fi
         :: else
         fi;
         number++
     :: else -> break
     od
+}
+
+inline fill() {
+    for (number : 0 .. EACH - 1) {
+        slot[number / MOST].state = READY;
+        slot[number / MOST].holds.part[slot[number / MOST].count] = number + 1;
+        slot[number / MOST].count++;
+        tail = number / MOST + 1
+    }
+    number = 0;
+    inside = tail;
+    closed[0] = 1;
+    w = PRODUCERS
 }
 
 inline start(w) {
@@ -315,9 +310,12 @@ inline start(w) {
 }
 
 active proctype supervisor() {
-    byte at, lap, state, owner, number, w;
+    SEEN, part, number, w;
     bit won; /* of forget */
     atomic {
+#if FILLED
+        fill();
+#endif
         do
         :: w < WORKERS -> running[w] = 1; start(w); w++
         :: else -> break
@@ -350,9 +348,9 @@ again:
         fi
     } unless { atomic { supervisor_killed -> supervisor_killed = 0; burying = 0; forget(); number = 0; goto again } };
     d_step {
-        number = 0;
+        number = 1;
         do
-        :: number < ELEMENTS -> assert(done[number] == 1); number++
+        :: number <= ELEMENTS -> assert(done[number] == 1); number++
         :: else -> break
         od
     }

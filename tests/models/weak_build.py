@@ -24,6 +24,8 @@ ADAPTED: list[Change] = [
     ("atomics.h", "typedef _Atomic uint32_t pp_a32;", "typedef rl::atomic<uint32_t> pp_a32;"),
     ("layout.h", "    pp_head head;\n    union {", "    handed<pp_head> head;\n    union content {"),
     ("layout.h", "    } body;", "    };\n    handed<content> body;"),
+    ("lease.c", "!(lease->element.head.kind", "!(lease->element.head.get().kind"),
+    ("lease.c", "|| lease->element.head.kind", "|| lease->element.head.get().kind"),
     # As many as a check uses: C++ does not destroy an array without a length.
     ("ring.h", "    pp_a32 open[];", "    pp_a32 open[4];"),
     # Heads and bodies are wrapped: where a part lies in a body is checked by src_c/tests.
@@ -73,12 +75,16 @@ ADAPTED: list[Change] = [
     # Two classes and four words to a chunk: Relacy keeps the history of every word.
     ("arena.h", "#define PP_CHUNK_BYTES ((uint64_t)1 << 20)", "#define PP_CHUNK_BYTES ((uint64_t)1 << 10)"),
     ("arena.h", "#define PP_CLASSES 12", "#define PP_CLASSES 2"),
+    ("holding.h", "#define PP_HOLDERS 32", "#define PP_HOLDERS 3"),
     ("arena.c", "#define PART_ALIGN UINT64_C(65536)", "#define PART_ALIGN UINT64_C(64)"),
 ]
 
 LOAD = {"seq_cst": ["acquire", "relaxed"], "acquire": ["relaxed"]}
 STORE = {"seq_cst": ["release", "relaxed"], "release": ["relaxed"]}
-UPDATE = {"seq_cst": ["acq_rel"], "acq_rel": ["acquire", "release", "relaxed"]}
+UPDATE = {
+    "seq_cst": ["acq_rel", "acquire", "release", "relaxed"],
+    "acq_rel": ["acquire", "release", "relaxed"],
+}
 FAILED = {"acquire": ["relaxed"]}
 
 OPERATIONS: dict[str, tuple[str, dict[str, list[str]]]] = {
@@ -95,6 +101,8 @@ OPERATIONS: dict[str, tuple[str, dict[str, list[str]]]] = {
     "atomic_store_explicit": ("seq_cst", STORE),
     "atomic_exchange_explicit": ("seq_cst", UPDATE),
     "atomic_fetch_or_explicit": ("seq_cst", UPDATE),
+    "atomic_fetch_add_explicit": ("seq_cst", UPDATE),
+    "atomic_fetch_sub_explicit": ("release", STORE),
 }
 """What the core calls, the order it has, and the orders that are weaker, the strongest first."""
 

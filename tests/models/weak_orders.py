@@ -1,8 +1,8 @@
 """Which weakened memory orders no check can notice, and why; and which must not be weakened together.
 
-Every order of every atomic operation of ring, park, lease, window and arena is weakened by mutate.py, one at
-a time and to every weaker order.  What no check notices must be covered by a line of EQUIVALENT, or the run
-fails.
+Every order of every atomic operation of ring, park, lease, window, arena and holding is weakened by
+mutate.py, one at a time and to every weaker order.  What no check notices must be covered by a line of
+EQUIVALENT, or the run fails.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ EQUIVALENT = [
     ),
     Equivalent(
         r"park\.c: pp_spot_wake_all: atomic_exchange",
-        "A read-modify-write is always of the latest value; its release is what the waiter's addition"
-        " acquires.",
+        "A read-modify-write is always of the latest value.  Its release is what the waiter's addition "
+        "acquires; that it is needed Relacy cannot show, where a seq_cst look always sees the last store.",
     ),
     Equivalent(
         r"arena_repair\.c: pp_arena_usage: |ring\.c: pp_ring_elements: ",
@@ -103,6 +103,27 @@ EQUIVALENT = [
         r"arena_repair\.c: ",
         "Words that name the dead, after the kernel's word that it is dead: nobody else writes them."
         "  pp_block_free, which is checked, publishes what is mended.",
+    ),
+    Equivalent(
+        r"holding\.c: pp_block_\w+: pp_load_acq\(word\)",
+        "The swap looks again.  What is decided without one is about a bit or a mark that the caller wrote "
+        "itself, or a count that it came by with the block; and who takes a mark that is gone for one that "
+        "is there does without its own (leave).",
+    ),
+    Equivalent(
+        r"holding\.c: pp_block_(hold|lend|leave): pp_cas64\(word",
+        "The block is the caller's already, by the slot or the lease that names it, which ordered its "
+        "content; and nothing is given up.  A swap, however weak, does not end the release sequence of one "
+        "that does.",
+    ),
+    Equivalent(
+        r"holding\.c: (pp_arena_unhold: |pp_arena_settle: pp_store_rel\(&arena->header->held)",
+        "A sum.  Who sees an old one sees too much, and copies where it could have held.",
+    ),
+    Equivalent(
+        r"holding\.c: pp_arena_settle: pp_load_acq\((&words|&pp_chunk_at\(arena, chunk\)->reserved_words)",
+        "Only words that name the dead matter.  The kernel's word that it is dead orders what it wrote and "
+        "the reservation before it, nobody else writes its name, and the swap looks again.",
     ),
     Equivalent(
         r"arena\.c: take: (pp_load_acq\(&pp_chunk_at|pp_cas64.* -> acquire)",

@@ -4,80 +4,11 @@
  * Two accesses to a block without order between them are a data race.  A block that is free and cannot be allocated
  * is found at the end.
  */
-#include "checked.h"
+#include "arena_memory.h"
 
-#include "arena.c"
-#undef MAGIC
-#include "arena_chunks.c"
-#include "arena_repair.c"
+enum { THREADS = 3, ROUNDS = 2 };
 
-int pp_segment_reserve(pp_segment *, uint64_t, uint64_t) { return PP_OK; }
-
-enum { THREADS = 3, WORDS = PP_CHUNK_BYTES / PP_BLOCK_MIN, CHUNKS_MOST = 2, ROUNDS = 2 };
-
-static unsigned chunks, kept; /* blocks that stay in use */
 static bool mortal;
-
-/* The arena's memory, and what each block's bytes stand for. */
-struct arena_memory {
-    alignas(64) unsigned char bytes[8192];
-    handed<unsigned> content[CHUNKS_MOST * WORDS];
-    pp_segment segment;
-
-    pp_arena_header *header() { return (pp_arena_header *)bytes; }
-
-    static void zero(pp_a64 *word) {
-        new (word) pp_a64();
-        pp_store_rlx(word, 0);
-    }
-
-    void create() {
-        segment = pp_segment();
-        segment.base = bytes;
-        segment.nbytes = sizeof bytes;
-        RL_ASSERT(pp_arena_segment_bytes(chunks * PP_CHUNK_BYTES) <= sizeof bytes);
-        zero(&header()->high_water);
-        RL_ASSERT(pp_arena_create(&segment, chunks * PP_CHUNK_BYTES) == PP_OK);
-        pp_arena arena = open(1);
-        for (unsigned i = 0; i < chunks; i++) {
-            pp_chunk *chunk = pp_chunk_at(&arena, i);
-            zero(&chunk->word);
-            zero(&chunk->freed);
-            zero(&chunk->reserved_words);
-            zero(&chunk->reserved_bytes);
-            for (unsigned k = 0; k < WORDS; k++) zero(&pp_words_of(&arena, i)[k]);
-        }
-    }
-
-    void destroy() {
-        pp_arena arena = open(1);
-        for (unsigned i = 0; i < chunks; i++) {
-            pp_chunk_at(&arena, i)->~pp_chunk();
-            for (unsigned k = 0; k < WORDS; k++) pp_words_of(&arena, i)[k].~pp_a64();
-        }
-        header()->high_water.~pp_a64();
-    }
-
-    pp_arena open(uint16_t owner) {
-        pp_arena arena;
-        RL_ASSERT(pp_arena_open(&arena, &segment, owner) == PP_OK);
-        return arena;
-    }
-
-    handed<unsigned> &content_of(pp_descriptor block) { return content[block.offset / PP_BLOCK_MIN]; }
-
-    /* Blocks of the smallest size that one participant can get now. */
-    unsigned allocatable(uint16_t owner) {
-        pp_arena arena = open(owner);
-        pp_descriptor block;
-        unsigned count = 0;
-        while (pp_arena_allocate(&arena, PP_BLOCK_MIN, &block) == PP_OK) {
-            content_of(block).set(owner);
-            count++;
-        }
-        return count;
-    }
-};
 
 /* ---- the same blocks for several participants, one of which may die ---- */
 
@@ -89,11 +20,7 @@ struct sharing : rl::test_suite<sharing, THREADS> {
         weak::nobody_dies();
         memory.create();
         pp_store_rlx(&leaked, 0);
-        /* At least one, or everything that is lost would be found again by cutting the chunk anew. */
-        pp_arena arena = memory.open(THREADS + 1);
-        pp_descriptor block;
-        for (unsigned i = 0; i < kept; i++)
-            RL_ASSERT(pp_arena_allocate(&arena, PP_BLOCK_MIN, &block) == PP_OK);
+        memory.keep(THREADS + 1);
     }
 
     /* `travelling` is the block while its word does not name us. */

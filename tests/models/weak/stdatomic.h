@@ -18,6 +18,7 @@
 #define atomic_store_explicit(p, value, order) (weak::step(), (p)->store((value), (order), $))
 #define atomic_exchange_explicit(p, value, order) (weak::step(), (p)->exchange((value), (order), $))
 #define atomic_fetch_add_explicit(p, value, order) (weak::step(), (p)->fetch_add((value), (order), $))
+#define atomic_fetch_sub_explicit(p, value, order) (weak::step(), (p)->fetch_sub((value), (order), $))
 #define atomic_fetch_or_explicit(p, value, order) (weak::step(), (p)->fetch_or((value), (order), $))
 #define atomic_compare_exchange_strong_explicit(p, expected, wanted, order, failed) \
     (weak::step(), (p)->compare_exchange_strong(*(expected), (wanted), (order), $, (failed), $))
@@ -43,5 +44,7 @@
 #define atomic_store_explicit_at(site, p, value, order) atomic_store_explicit(p, value, orders[site])
 #define atomic_exchange_explicit_at(site, p, value, order) atomic_exchange_explicit(p, value, orders[site])
 #define atomic_fetch_or_explicit_at(site, p, value, order) atomic_fetch_or_explicit(p, value, orders[site])
+#define atomic_fetch_add_explicit_at(site, p, value, order) atomic_fetch_add_explicit(p, value, orders[site])
+#define atomic_fetch_sub_explicit_at(site, p, value, order) atomic_fetch_sub_explicit(p, value, orders[site])
 
 #endif
