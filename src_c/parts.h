@@ -34,11 +34,14 @@ static inline bool pp_head_is_plain(const pp_head *head) {
     return head->depth == 1 && head->refs == 0 && (head->kind == PP_INLINE || head->kind == PP_OBJECT);
 }
 
-/* Whether an element of this kind, with one dimension and no references, and of so many payload bytes can follow
- * those in the slot of the tip. */
-static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *head, uint8_t kind, uint32_t nbytes) {
-    return tip->open && head->index0 == tip->index0 && head->lane == tip->lane && kind == tip->kind &&
-           tip->used + nbytes + (kind == PP_INLINE) <= PP_BODY_BYTES;
+static inline bool pp_tip_has_room(const pp_tip *tip, uint32_t nbytes) {
+    return tip->used + nbytes + (tip->kind == PP_INLINE) <= PP_BODY_BYTES;
+}
+
+/* Whether an element of so many payload bytes can follow those in the slot of the tip. */
+static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *head, uint32_t nbytes) {
+    return tip->open && head->index0 == tip->index0 && head->lane == tip->lane && head->kind == tip->kind &&
+           pp_head_is_plain(head) && pp_tip_has_room(tip, nbytes);
 }
 
 /* An element was written into a fresh slot. */
@@ -57,6 +60,35 @@ static inline unsigned char *pp_tip_add(pp_tip *tip, unsigned char *body, uint32
     tip->used = (uint32_t)(room - body) + nbytes;
     tip->index0++;
     return room;
+}
+
+/* A slot that is being filled where nobody sees it yet, from a source that never waits. */
+typedef struct pp_pack {
+    pp_slot slot; /* its word is not used */
+    pp_tip tip;
+    uint32_t count; /* elements in it */
+} pp_pack;
+
+/* The first element will have this index and kind, and one dimension. */
+static inline void pp_pack_begin(pp_pack *pack, const pp_head *first) {
+    pack->slot.head = *first;
+    pp_tip_begin(&pack->tip, first, 0);
+    pack->count = 0;
+}
+
+/* Take one more element in, of so many payload bytes; false when there is no room for it. */
+static inline bool pp_pack_add(pp_pack *pack, const void *payload, uint32_t nbytes) {
+    unsigned char *room = pack->slot.body.bytes;
+    if (pack->count == 0) {
+        pack->slot.head.nbytes = (uint16_t)nbytes;
+        pack->tip.used = nbytes;
+    } else {
+        if (pack->count == PP_PARTS || !pp_tip_has_room(&pack->tip, nbytes)) return false;
+        room = pp_tip_add(&pack->tip, room, nbytes);
+    }
+    memcpy(room, payload, nbytes);
+    pack->count++;
+    return true;
 }
 
 /* Where the payload of an element of a slot is; NULL when the slot is damaged. */

@@ -187,6 +187,13 @@ bool pp_push_reopen(pp_port *port, pp_slot **out) {
     return true;
 }
 
+/* What follows every publication. */
+static inline void published(pp_port *port, pp_slot *slot, uint64_t ready, uint32_t count) {
+    port->busy += count;
+    if (port->several) port->written = (pp_recent){slot, port->position, ready};
+    pp_spot_notify(&port->ring->not_empty, port->bell);
+}
+
 void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) {
     uint64_t ready = turned(port->word, 0, PP_READY) + ((uint64_t)1 << COUNT_SHIFT);
     if (lease != NULL) {
@@ -201,9 +208,39 @@ void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t out
     } else {
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
     }
-    port->busy++;
-    if (port->several) port->written = (pp_recent){slot, port->position, ready};
-    pp_spot_notify(&port->ring->not_empty, port->bell);
+    published(port, slot, ready, 1);
+}
+
+int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint32_t nbytes, pp_lease *lease,
+                  uint32_t outlet) {
+    pp_slot *slot;
+    if (pp_tip_admits(&port->tip, head, nbytes) && pp_push_reopen(port, &slot)) {
+        PP_FAULT_POINT("slot reopened");
+        memcpy(pp_tip_add(&port->tip, slot->body.bytes, nbytes), payload, nbytes);
+    } else {
+        int rc = pp_push_claim(port, &slot);
+        if (rc != PP_OK) return rc;
+        PP_FAULT_POINT("slot claimed");
+        slot->head = *head;
+        memcpy(slot->body.bytes, payload, nbytes);
+        pp_tip_begin(&port->tip, head, nbytes);
+    }
+    pp_push_publish(port, slot, lease, outlet);
+    return PP_OK;
+}
+
+int pp_push_pack(pp_port *port, const pp_pack *pack) {
+    pp_slot *slot;
+    int rc = pp_push_claim(port, &slot);
+    if (rc != PP_OK) return rc;
+    PP_FAULT_POINT("slot claimed");
+    slot->head = pack->slot.head;
+    slot->body = pack->slot.body;
+    port->tip = pack->tip;
+    uint64_t ready = turned(port->word, 0, PP_READY) + ((uint64_t)pack->count << COUNT_SHIFT);
+    atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
+    published(port, slot, ready, pack->count);
+    return PP_OK;
 }
 
 void pp_push_cancel(pp_port *port, pp_slot *slot) {

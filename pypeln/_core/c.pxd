@@ -100,10 +100,13 @@ cdef extern from "lease.h" nogil:
 cdef extern from "parts.h" nogil:
     ctypedef struct pp_tip:
         pass
+    ctypedef struct pp_pack:
+        pp_slot slot
+        uint32_t count
     bint pp_head_is_plain(const pp_head *head) noexcept
-    bint pp_tip_admits(const pp_tip *tip, const pp_head *head, unsigned char kind, uint32_t nbytes) noexcept
     void pp_tip_begin(pp_tip *tip, const pp_head *head, uint32_t nbytes) noexcept
-    unsigned char *pp_tip_add(pp_tip *tip, unsigned char *body, uint32_t nbytes) noexcept
+    void pp_pack_begin(pp_pack *pack, const pp_head *first) noexcept
+    bint pp_pack_add(pp_pack *pack, const void *payload, uint32_t nbytes) noexcept
     const unsigned char *pp_part(const pp_head *head, const unsigned char *body, uint32_t part,
                                  uint32_t *nbytes) noexcept
 
@@ -124,6 +127,7 @@ cdef extern from "ring.h" nogil:
         int bell
         uint64_t busy
         uint32_t part
+        bint several
         pp_tip tip
         pp_slot batch
         uint32_t batch_next
@@ -135,8 +139,10 @@ cdef extern from "ring.h" nogil:
     int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes,
                      uint32_t owner, uint32_t producer) noexcept
     int pp_push_claim(pp_port *port, pp_slot **out) noexcept
-    bint pp_push_reopen(pp_port *port, pp_slot **out) noexcept
     void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) noexcept
+    int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint32_t nbytes,
+                      pp_lease *lease, uint32_t outlet) noexcept
+    int pp_push_pack(pp_port *port, const pp_pack *pack) noexcept
     void pp_push_cancel(pp_port *port, pp_slot *slot) noexcept
     void pp_push_close(pp_port *port) noexcept
     int pp_pop_claim(pp_port *port, pp_slot **out) noexcept

@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Decodes payloads (payload.pxd has the layout). Believes nothing that it reads but pickle streams."""
+cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.buffer cimport PyBUF_READ
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
@@ -72,6 +73,7 @@ cdef struct Cursor:
     PyObject* opening  # an Opening
 
 
+@cython.final
 cdef class Opening:
     pass
 
@@ -90,27 +92,9 @@ cdef inline void copy(void* destination, const void* source, size_t nbytes) noex
 cdef object decode_payload(const unsigned char* data, size_t nbytes, Opening opening):
     cdef Cursor cursor
     cdef unsigned char tag = data[0] if nbytes else 0
-    cdef double real
-    cdef int16_t int16
-    cdef int32_t int32
-    cdef int64_t int64
-    # What most small elements are, as below but without a cursor.
-    if tag >= T_SHORT_INT and nbytes == 1:
-        return PyLong_FromLong(<long>tag - T_SHORT_INT + SHORT_INT_MIN)
+    # As below, but without a cursor; scalars.pxd has those that are shorter still.
     if T_SHORT_STR <= tag < T_SHORT_INT and nbytes == <size_t>1 + tag - T_SHORT_STR:
         return decode_short_str(data + 1, nbytes - 1)
-    if tag == T_INT32 and nbytes == 5:
-        memcpy(&int32, data + 1, 4)
-        return PyLong_FromLong(int32)
-    if tag == T_INT16 and nbytes == 3:
-        memcpy(&int16, data + 1, 2)
-        return PyLong_FromLong(int16)
-    if tag == T_FLOAT and nbytes == 9:
-        memcpy(&real, data + 1, 8)
-        return PyFloat_FromDouble(real)
-    if tag == T_INT64 and nbytes == 9:
-        memcpy(&int64, data + 1, 8)
-        return PyLong_FromLongLong(int64)
     cursor = Cursor(data, data, data + nbytes, 0, 0, <PyObject*>opening)
     if nbytes and data[0] == T_PICKLE:
         cursor.at += 1

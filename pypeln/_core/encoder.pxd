@@ -108,8 +108,3 @@ cdef class Encoder:
     cdef void _drop_pieces(self)
     cdef void _shrink(self)
     cdef void _place_pieces(self) noexcept
-
-
-# The payload of an int, a float, None, a bool or a short str into room for SCALAR_MAX bytes; how long it is,
-# 0 for anything else.
-cdef size_t encode_scalar(object value, unsigned char* room) except? 0

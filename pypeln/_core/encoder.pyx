@@ -13,7 +13,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF
-from libc.stdint cimport int8_t, int16_t, int32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from pypeln._core.arena cimport Arena, BlockView
@@ -26,6 +26,7 @@ from pypeln._core.ownership cimport Reach
 from pypeln._core.payload cimport *
 from pypeln._core.pickling cimport Extent, Pickling
 from pypeln._core.references cimport references_to
+from pypeln._core.scalars cimport PP_UNICODE_READY, put_float, put_int, singleton_tag
 
 from importlib import import_module
 from sys import modules
@@ -37,32 +38,15 @@ from pypeln._core.memory import CorruptMemory
 # to every element of a container twice.
 cdef extern from "Python.h":
     """
-    #if PY_VERSION_HEX < 0x030C0000
-    #define PP_UNICODE_READY(value) PyUnicode_READY(value)
-    #else
-    #define PP_UNICODE_READY(value) 0
-    #endif
-
     /* What the memoryviews of one buffer share. */
     #define PP_MANAGED_BUFFER(view) ((PyObject *)((PyMemoryViewObject *)(view))->mbuf)
-
-    /* Where the low bytes of a long long begin. */
-    #if PY_BIG_ENDIAN
-    #define PP_LOW_BYTES(nbytes) (sizeof(long long) - (nbytes))
-    #else
-    #define PP_LOW_BYTES(nbytes) 0
-    #endif
     """
-    size_t PP_LOW_BYTES(size_t nbytes)
-    int PP_UNICODE_READY(PyObject* value) except -1
     PyTypeObject PyLong_Type, PyFloat_Type, PyUnicode_Type, PyBytes_Type
     PyTypeObject PyTuple_Type, PyList_Type, PyDict_Type
     PyObject* Py_None
     PyObject* Py_True
     PyObject* Py_False
     PyTypeObject* Py_TYPE(PyObject* value)
-    long long PyLong_AsLongLongAndOverflow(PyObject* value, int* overflow) except? -1
-    double PyFloat_AS_DOUBLE(PyObject* value)
     Py_ssize_t Bytes_GET_SIZE "PyBytes_GET_SIZE" (PyObject* value)
     char* Bytes_AS_STRING "PyBytes_AS_STRING" (PyObject* value)
     int PyUnicode_KIND(PyObject* value)
@@ -102,66 +86,6 @@ cdef enum:
 cdef PyTypeObject* BLOCK_VIEW = <PyTypeObject*><PyObject*>BlockView
 cdef PyTypeObject* EXTENT = <PyTypeObject*><PyObject*>Extent
 cdef PyTypeObject* MEMORYVIEW = <PyTypeObject*><PyObject*>memoryview
-
-
-cdef inline void put(unsigned char* room, unsigned char tag, const void* number, size_t nbytes) noexcept:
-    room[0] = tag
-    memcpy(room + 1, <const unsigned char*>number + PP_LOW_BYTES(nbytes), nbytes)
-
-
-cdef inline size_t put_int(PyObject* value, unsigned char* room) except? 0:
-    """The payload of an int of at most 64 bits; 0 when it has more."""
-    cdef int overflow = 0
-    cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
-    if overflow:
-        return 0
-    if SHORT_INT_MIN <= number <= SHORT_INT_MAX:
-        room[0] = <unsigned char>(T_SHORT_INT + (number - SHORT_INT_MIN))
-        return 1
-    if number == <int8_t>number:
-        room[0] = T_INT8
-        room[1] = <unsigned char>number
-        return 2
-    if number == <int16_t>number:
-        put(room, T_INT16, &number, 2)
-        return 3
-    if number == <int32_t>number:
-        put(room, T_INT32, &number, 4)
-        return 5
-    put(room, T_INT64, &number, 8)
-    return 9
-
-
-cdef inline size_t put_float(PyObject* value, unsigned char* room) noexcept:
-    cdef double real = PyFloat_AS_DOUBLE(value)
-    room[0] = T_FLOAT
-    memcpy(room + 1, &real, 8)
-    return 9
-
-
-cdef inline unsigned char singleton_tag(PyObject* value) noexcept:
-    """The payload of None, True or False; 0 for anything else."""
-    return T_NONE if value == Py_None else T_TRUE if value == Py_True else T_FALSE if value == Py_False else 0
-
-
-cdef size_t encode_scalar(object value, unsigned char* room) except? 0:
-    cdef PyObject* pointer = <PyObject*>value
-    cdef PyTypeObject* kind = Py_TYPE(pointer)
-    cdef size_t length
-    if kind == &PyLong_Type:
-        return put_int(pointer, room)
-    if kind == &PyFloat_Type:
-        return put_float(pointer, room)
-    if kind == &PyUnicode_Type:
-        PP_UNICODE_READY(pointer)
-        length = PyUnicode_GET_LENGTH(pointer)
-        if PyUnicode_KIND(pointer) != 1 or length >= SCALAR_MAX:
-            return 0
-        room[0] = <unsigned char>(T_SHORT_STR + length)
-        memcpy(room + 1, PyUnicode_DATA(pointer), length)
-        return 1 + length
-    room[0] = singleton_tag(pointer)
-    return room[0] != 0
 
 
 @cython.final

@@ -9,7 +9,7 @@ from pypeln._core.c cimport (
 from pypeln._core.guard cimport Guard
 from pypeln._core.memory cimport Ledger, Window, more
 from pypeln._core.outlets cimport Outlets
-from pypeln._core.queue cimport EMPTY, read_index
+from pypeln._core.queue cimport EMPTY, OutPort, read_index
 
 from pypeln._core.guard import Interrupted
 from pypeln._core.memory import RunAborted
@@ -69,17 +69,27 @@ def feed(
     cdef bint untracked = False
     head.kind = 0
     head.nbytes = 0
+    head.refs = 0
     head.depth = 1
     head.lane = 0
     cdef object value
     iterator = iter(iterator)
     cdef bint prompt = type(iterator) in PROMPT
+    cdef OutPort pouring = None
+    if prompt and not windows and outlets.only is not None and outlets.only.pours:
+        pouring = outlets.only
+        head.kind = pouring.kind
     try:
         while True:
             if windows:
                 for window in windows:
                     window.wait(position)
-            if prompt:
+            if pouring is not None:
+                head.depth = 1
+                head.index0 = position
+                value = pouring.pour(iterator, &head, element_type, lease)
+                position = head.index0
+            elif prompt:
                 value = next(iterator, EMPTY)
             else:
                 guard.begin()
@@ -93,6 +103,7 @@ def feed(
                 if not untracked:
                     untracked = True
                     windows = []
+                    pouring = None
                     if outlets.wants_ends:
                         outlets.put_end((0,), 0, UNTRACKED)
                 read_element_index(value.index, position, &head, extra)

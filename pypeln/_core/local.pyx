@@ -4,31 +4,25 @@
 Nothing is encoded and nothing copied. A slot owns the reference in it from the put to the take.
 """
 
+cimport cython
+
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, PP_PARTS,
-    load32, pp_head, pp_head_is_plain, pp_part, pp_pop_claim, pp_pop_free, pp_port, pp_port_open,
-    pp_push_claim, pp_push_publish, pp_push_reopen, pp_ring, pp_ring_abort, pp_ring_allow_several,
-    pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_elements,
-    pp_ring_wake_all, pp_slot, pp_tip_add, pp_tip_admits, pp_tip_begin, store32,
+    load32, pp_head, pp_pack_add, pp_part, pp_pop_claim, pp_pop_free, pp_port, pp_port_open, pp_push_claim,
+    pp_push_publish, pp_push_small, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes,
+    pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_elements, pp_ring_wake_all,
+    pp_slot, pp_tip_begin, store32,
 )
-from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort
+from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort, steal
 
 from pypeln._core.memory import CorruptMemory, RunAborted
-
-cdef extern from *:
-    """
-    /* Cython would count references around a cast; here ownership moves with the pointer. */
-    static inline PyObject *pp_steal(void *p) { return (PyObject *)p; }
-    """
-    object steal "pp_steal"(void *p)
-
 
 cdef inline void *value_in(const pp_slot *slot, uint32_t part) noexcept nogil:
     """The reference that is a part of a slot, or NULL."""
@@ -44,6 +38,7 @@ cdef inline void *value_in(const pp_slot *slot, uint32_t part) noexcept nogil:
 PARTS = min(PP_PARTS, PP_BODY_BYTES // sizeof(void *))
 
 
+@cython.final
 cdef class LocalRing:
     """A ring on the heap.
 
@@ -125,6 +120,7 @@ cdef class LocalRing:
         free(self.memory)
 
 
+@cython.final
 cdef class LocalIn(InPort):
     """Takes from a ring on the heap.
 
@@ -138,28 +134,21 @@ cdef class LocalIn(InPort):
         if pp_port_open(&self.port, home.ring, home.nbytes, owner, 0) != PP_OK:
             raise CorruptMemory("this is no ring")
 
-    def __dealloc__(self):
-        # What came along with the element that was taken last, in a run that was aborted.
-        while self.port.batch_next != self.port.batch_count:
-            Py_XDECREF(<PyObject *>value_in(&self.port.batch, self.port.batch_next))
-            self.port.batch_next += 1
-
     cdef object fetch(self):
         cdef pp_slot *slot
         cdef object value, further
-        if self.port.batch_next != self.port.batch_count and load32(&self.home.ring.aborted) == 0:
-            # As below, without a call for each.
-            self.head = self.port.batch.head
-            self.head.index0 += self.port.batch_next
-            value = steal(value_in(&self.port.batch, self.port.batch_next))
-            self.port.batch_next += 1
-            self.port.busy += 1
-            return value
+        if self.has_stock():
+            return self.from_stock()
         cdef Py_ssize_t i
         cdef int rc = pp_pop_claim(&self.port, &slot)
         if rc == PP_OK:
             self.head = slot.head
             self.head.index0 += self.port.part
+            if slot == &self.port.batch:
+                for i in range(self.port.batch_next, self.port.batch_count):
+                    self.stock[i] = <PyObject *>value_in(slot, <uint32_t>i)
+                self.lay_in_stock(self.port.batch_next, self.port.batch_count)
+                return self.from_stock()
             value = steal(value_in(slot, self.port.part))
             if self.head.depth > 1:
                 further = steal(slot.body.object.index)
@@ -177,6 +166,7 @@ cdef class LocalIn(InPort):
         raise RunAborted
 
 
+@cython.final
 cdef class LocalOut(OutPort):
     """Puts into a ring on the heap.
 
@@ -190,6 +180,8 @@ cdef class LocalOut(OutPort):
         self.home = home
         if pp_port_open(&self.port, home.ring, home.nbytes, owner, producer) != PP_OK:
             raise CorruptMemory("this is no ring")
+        self.kind = PP_OBJECT
+        self.pours = self.port.several
 
     cdef int load(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1:
         cdef Py_ssize_t i
@@ -204,40 +196,59 @@ cdef class LocalOut(OutPort):
         cdef pp_slot *slot
         cdef void *value = <void *>self.value
         cdef int rc
-        if (pp_head_is_plain(&self.head)
-                and pp_tip_admits(&self.port.tip, &self.head, PP_OBJECT, sizeof(value))
-                and pp_push_reopen(&self.port, &slot)):
-            memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, sizeof(value)), &value, sizeof(value))
+        if self.further is None:
+            rc = self.hand_over(value, &self.head)
         else:
             rc = pp_push_claim(&self.port, &slot)
-            if rc == PP_FULL:
-                return rc
-            if rc == PP_ABORTED:
-                self.unload()
-                raise RunAborted
-            slot.head = self.head
-            slot.body.object.value = value
-            if self.further is not None:
-                Py_INCREF(self.further)
+            if rc == PP_OK:
+                slot.head = self.head
+                slot.body.object.value = value
+                Py_INCREF(self.value)
                 slot.body.object.index = <void *>self.further
-            pp_tip_begin(&self.port.tip, &self.head, sizeof(value))
-        Py_INCREF(self.value)
-        pp_push_publish(&self.port, slot, NULL, 0)
-        self.value = None
+                Py_INCREF(self.further)
+                pp_tip_begin(&self.port.tip, &self.head, sizeof(value))
+                pp_push_publish(&self.port, slot, NULL, 0)
+        if rc == PP_FULL:
+            return rc
+        self.unload()
+        if rc != PP_OK:
+            raise RunAborted
         return PP_OK
 
+    cdef inline int hand_over(self, void *value, const pp_head *head) noexcept:
+        """Put a reference that has one dimension of index."""
+        cdef int rc
+        # Before it is published: who takes it may drop it at once.
+        Py_INCREF(<object>value)
+        rc = pp_push_small(&self.port, head, &value, sizeof(value), NULL, 0)
+        if rc != PP_OK:
+            Py_DECREF(<object>value)
+        return rc
+
     cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1:
-        cdef pp_slot *slot
-        cdef void *reference = <void *>value
-        if (head.depth == 1 and pp_tip_admits(&self.port.tip, head, PP_OBJECT, sizeof(reference))
-                and pp_push_reopen(&self.port, &slot)):
-            Py_INCREF(value)
-            memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, sizeof(reference)),
-                   &reference, sizeof(reference))
-            pp_push_publish(&self.port, slot, NULL, 0)
-            return PP_OK
+        cdef pp_head mine
+        if head.depth == 1:
+            mine = head[0]
+            mine.refs = 0
+            mine.kind = PP_OBJECT
+            if self.hand_over(<void *>value, &mine) == PP_OK:
+                return PP_OK
         self.load(value, head, extra, False)
         return self.offer()
+
+    cdef bint stow(self, object value) except -1:
+        cdef void *reference = <void *>value
+        if not pp_pack_add(&self.pack, &reference, sizeof(reference)):
+            return False
+        Py_INCREF(value)
+        return True
+
+    cdef int drop_pack(self) except -1:
+        cdef uint32_t i
+        for i in range(self.pack.count):
+            Py_XDECREF(<PyObject *>value_in(&self.pack.slot, i))
+        self.pack.count = 0
+        return 0
 
     cdef int unload(self) except -1:
         self.value = None

@@ -28,6 +28,10 @@ cdef class Roster:
     cdef Segment segment
 
 
-cdef inline void more(pp_a64 *counter) noexcept:
+cdef inline void add(pp_a64 *counter, uint64_t count) noexcept:
     # Only its worker writes a counter, others read it: no read-modify-write is needed.
-    store64(counter, load64(counter) + 1)
+    store64(counter, load64(counter) + count)
+
+
+cdef inline void more(pp_a64 *counter) noexcept:
+    add(counter, 1)

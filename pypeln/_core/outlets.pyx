@@ -1,6 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Where a worker puts: the ports behind its stage, and what is out already of the element in hand."""
 
+cimport cython
+
 from libc.stdint cimport uint64_t
 
 from pypeln._core.c cimport (
@@ -12,6 +14,7 @@ cdef enum:
     MOST_OUTLETS = 64
 
 
+@cython.final
 cdef class Outlets:
     """Where a worker puts: one port for each consumer of its stage.
 

@@ -13,11 +13,13 @@ from libc.stdint cimport uint64_t
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_nap, pp_now_ns, pp_push_close,
-    pp_ring_closed, pp_ring_elements, pp_spot_arm, pp_wait_pop, pp_wait_push,
+    PP_ABORTED, PP_CORRUPT, PP_EMITTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_lease,
+    pp_nap, pp_now_ns, pp_pack_begin, pp_push_close, pp_push_pack, pp_ring_closed, pp_ring_elements,
+    pp_spot_arm, pp_wait_pop, pp_wait_push,
 )
+from pypeln._core.memory cimport add
 
-from pypeln._core.memory import RunAborted
+from pypeln._core.memory import CorruptMemory, RunAborted
 
 cdef uint64_t FOREVER = 1 << 62
 # What makes a batch: after fewer elements the next is waited for as it is.
@@ -73,9 +75,21 @@ cdef class InPort:
     def __cinit__(self):
         self.bell = -1
 
+    def __dealloc__(self):
+        while self.stock_next != self.stock_end:
+            self.from_stock()
+
     cdef object fetch(self):
         """The next element, or EMPTY, CLOSED, END, without waiting."""
         raise NotImplementedError
+
+    cdef void lay_in_stock(self, uint32_t next, uint32_t end) noexcept:
+        """The elements of the port's batch are in `stock`, at these places; `head` has the index of the first."""
+        self.stock_next = next
+        self.stock_end = end
+        self.head.index0 -= 1
+        self.port.batch_next += end - next
+        self.port.busy += end - next
 
     cdef int pause(self, uint64_t timeout_ns) except -1:
         """Wait until fetching again makes sense; PP_TIMEOUT when it did not come to that."""
@@ -177,7 +191,8 @@ cdef class InPort:
     @property
     def depth(self):
         """How many elements wait in the queue, more or less."""
-        return self.port.batch_count - self.port.batch_next + pp_ring_elements(self.port.ring)
+        return (self.stock_end - self.stock_next + self.port.batch_count - self.port.batch_next
+                + pp_ring_elements(self.port.ring))
 
     @property
     def closed(self):
@@ -197,6 +212,8 @@ cdef class InPort:
     def ready(self):
         """Whether a take would not have to wait."""
         cdef int rc
+        if self.stock_next != self.stock_end:
+            return True
         with nogil:
             rc = pp_wait_pop(&self.port, 0)
         return rc != PP_TIMEOUT or bool(pp_ring_closed(self.port.ring))
@@ -238,6 +255,67 @@ cdef class OutPort:
         """Load and offer. After PP_FULL the element is loaded."""
         self.load(value, head, extra, False)
         return self.offer()
+
+    cdef object pour(self, object iterator, pp_head *head, object element_type, pp_lease *lease):
+        """Put what an iterator gives that never waits, as much at once as a slot holds, as long as it is small.
+
+        So claiming, publishing and waking are for a slot and not for each element in it.
+
+        Args:
+            iterator: Runs no code of anybody.
+            head: That of the next element; afterwards, of the one that is returned.
+            element_type: What brings an index of its own. It is not put.
+            lease: The counters.
+
+        Returns:
+            What it gave that has to be put by itself; EMPTY at its end.
+        """
+        cdef object problem = None
+        cdef object value = next(iterator, EMPTY)
+        cdef uint32_t count
+        while True:
+            pp_pack_begin(&self.pack, head)
+            try:
+                while value is not EMPTY and type(value) is not element_type and self.stow(value):
+                    value = next(iterator, EMPTY)
+            except Exception as error:  # of which what came before knows nothing
+                problem = error
+            count = self.pack.count
+            if count:
+                self.push_pack()
+                add(&lease.taken, count)
+                add(&lease.outcomes[PP_EMITTED], count)
+                add(&lease.sent, count)
+                head.index0 += count
+            if problem is not None:
+                raise problem
+            if count == 0:
+                return value
+
+    cdef bint stow(self, object value) except -1:
+        """Take an element into the pack; False when it does not go there."""
+        raise NotImplementedError
+
+    cdef int push_pack(self) except -1:
+        """Put the pack, however long it takes."""
+        cdef int rc = pp_push_pack(&self.port, &self.pack)
+        try:
+            while rc == PP_FULL:
+                OutPort.pause(self, LOOK_NS)
+                rc = pp_push_pack(&self.port, &self.pack)
+            if rc == PP_CORRUPT:
+                raise CorruptMemory("a ring whose slots and hints contradict each other")
+            if rc != PP_OK:
+                raise RunAborted
+        except BaseException:
+            self.drop_pack()
+            raise
+        return 0
+
+    cdef int drop_pack(self) except -1:
+        """Forget what is in the pack and will not be put."""
+        self.pack.count = 0
+        return 0
 
     cdef int flush(self) except -1:
         """Put what was loaded, however long it takes."""

@@ -6,16 +6,19 @@ there already is taken straight from the port, and the generator is resumed for 
 run, and for errors, which go through it to be told as errors of the run.
 """
 
+cimport cython
+
 from cython cimport critical_section
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort
 
 cdef enum:
-    # Elements between two looks at signals: `list(stage)` runs no bytecode that would look for Ctrl-C.
-    LOOK_EVERY = 64
+    # Slots between two looks at signals: `list(stage)` runs no bytecode that would look for Ctrl-C.
+    LOOK_EVERY = 16
 
 
+@cython.final
 cdef class Bypass:
     """Where the generator says that elements may be taken around it: while it rests in `yield from port`."""
 
@@ -29,6 +32,7 @@ cdef class Bypass:
         self.port = None
 
 
+@cython.final
 cdef class Results:
     """An iterator over the results of a run.
 
@@ -53,11 +57,14 @@ cdef class Results:
         cdef object value
         if port is None or port.foreign:
             return next(self.generator)
+        with critical_section(self.bypass):  # threads that share an iterator, without the GIL
+            if port.has_stock():
+                return port.from_stock()
         self.since += 1
         try:
             if self.since % LOOK_EVERY == 0:
                 PyErr_CheckSignals()
-            with critical_section(self.bypass):  # threads that share an iterator, without the GIL
+            with critical_section(self.bypass):
                 value = port.fetch()
         except BaseException as error:
             return self.generator.throw(error)

@@ -35,6 +35,7 @@ cdef class SharedIn(InPort):
     cdef Marked *marked
     cdef uint64_t nmarked
     cdef uint64_t marked_capacity
+    cdef bint open_batch(self)
     cdef object open_inline(self, const unsigned char *data, uint64_t nbytes)
     cdef object open_slot(self, pp_slot *slot, uint32_t part)
     cdef const unsigned char *locate(
@@ -42,6 +43,8 @@ cdef class SharedIn(InPort):
     cdef int find_blocks(self, const pp_slot *slot) except -1
     cdef int mark_blocks(self) except -1
     cdef int release_blocks(self) except -1
+    cdef int answer(self) except -1
+    cdef int answer_with_blocks(self) except -1
 
 
 cdef class SharedOut(OutPort):
@@ -65,3 +68,4 @@ cdef class SharedOut(OutPort):
     cdef uint64_t spilled         # the least that found no room in time, and goes to the spare; 0: none
     cdef int allocate(self, uint64_t nbytes) noexcept
     cdef int write_block(self) except -1
+    cdef int fill(self, pp_slot *slot) except -1

@@ -6,30 +6,34 @@ with the worker. The parent's own threads (who feed and who consume) take straig
 die alone.
 """
 
+cimport cython
+
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 
 from pypeln._core.c cimport (
     PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
     PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_PARTS, PP_TOOBIG, load32,
     load64, pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press,
     pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return,
-    pp_bool, pp_descriptor, pp_head, pp_head_is_plain, pp_nap, pp_now_ns, pp_part, pp_pop_claim,
-    pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_push_reopen, pp_reference,
-    pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for, pp_ring_closed,
-    pp_ring_count, pp_ring_create, pp_ring_elements, pp_ring_mend, pp_ring_settle, pp_ring_valid,
-    pp_ring_wake_all, pp_slot, pp_spot_arm, pp_tip_add, pp_tip_admits, pp_tip_begin, pp_wait_block,
-    store64,
+    pp_bool, pp_descriptor, pp_head, pp_nap, pp_now_ns, pp_pack_add, pp_part, pp_pop_claim, pp_pop_free,
+    pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_push_small, pp_reference, pp_ring,
+    pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count,
+    pp_ring_create, pp_ring_elements, pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot,
+    pp_spot_arm, pp_tip_begin, pp_wait_block, store64,
 )
 from pypeln._core.arena cimport Arena, Arenas
-from pypeln._core.decoder cimport Opening, decode_payload as decode
-from pypeln._core.encoder cimport Encoder, encode_scalar
+from pypeln._core.decoder cimport Opening
+from pypeln._core.encoder cimport Encoder
 from pypeln._core.memory cimport Ledger, Segment
 from pypeln._core.payload cimport SCALAR_MAX
 from pypeln._core.queue cimport CLOSED, EMPTY, END, InPort, OutPort
+from pypeln._core.scalars cimport decode, encode_scalar
 
 from pypeln._core.memory import CorruptMemory, RunAborted
 
@@ -79,6 +83,7 @@ class ElementTooLarge(ValueError):
     """An element is larger than its queue's byte budget."""
 
 
+@cython.final
 cdef class SharedRing:
     """Where a ring lies, and what only the parent does with it.
 
@@ -194,6 +199,7 @@ cdef class SharedRing:
         return self.arena.usage()
 
 
+@cython.final
 cdef class SharedIn(InPort):
     """Takes from a ring in shared memory.
 
@@ -232,7 +238,7 @@ cdef class SharedIn(InPort):
         cdef uint32_t nbytes
         cdef int rc
         if self.lease != NULL:
-            self.done()
+            self.answer()
             rc = pp_pop_lease(&self.port, self.lease)
             if rc == PP_OK:
                 self.head = self.lease.element.head
@@ -240,7 +246,11 @@ cdef class SharedIn(InPort):
                     return self.open_inline(self.lease.element.body.bytes, self.head.nbytes)
                 return self.open_slot(&self.lease.element, 0)
         else:
+            if self.has_stock():
+                return self.from_stock()
             rc = pp_pop_claim(&self.port, &slot)
+            if rc == PP_OK and slot == &self.port.batch and self.open_batch():
+                return self.from_stock()
             if rc == PP_OK and is_inline(&slot.head):
                 self.head = slot.head
                 self.head.index0 += self.port.part
@@ -282,13 +292,38 @@ cdef class SharedIn(InPort):
         finally:
             self.origin.copies = copies
 
-    cdef object open_inline(self, const unsigned char *data, uint64_t nbytes):
+    cdef inline object open_inline(self, const unsigned char *data, uint64_t nbytes):
         """The element whose head was loaded, when it is inline."""
         self.refs = NULL
         self.opening = True
         cdef object value = decode(data, nbytes, self.inline_origin)
         self.opening = False
         return value
+
+    cdef bint open_batch(self):
+        """Lay in stock what can be read of the port's batch; False when the first cannot, which is then to be told."""
+        cdef pp_slot *slot = &self.port.batch
+        cdef uint32_t i, nbytes, first = self.port.batch_next
+        cdef const unsigned char *data
+        if not is_inline(&slot.head):
+            return False
+        self.head = slot.head
+        self.head.index0 += first
+        self.refs = NULL
+        i = first
+        while i < self.port.batch_count:
+            data = pp_part(&slot.head, slot.body.bytes, i, &nbytes)
+            if data == NULL:
+                break
+            try:
+                value = decode(data, nbytes, self.inline_origin)
+            except Exception:
+                break
+            Py_INCREF(value)
+            self.stock[i] = <PyObject *>value
+            i += 1
+        self.lay_in_stock(first, i)
+        return i != first
 
     cdef object open_slot(self, pp_slot *slot, uint32_t part):
         cdef uint64_t nbytes
@@ -407,12 +442,19 @@ cdef class SharedIn(InPort):
         return 0
 
     cpdef done(self):
-        if self.lease == NULL or load64(&self.lease.in_hand) == 0:
-            return
+        if self.lease != NULL:
+            self.answer()
+
+    cdef inline int answer(self) except -1:
+        if load64(&self.lease.in_hand) == 0:
+            return 0
         if is_inline(&self.lease.element.head):
             store64(&self.lease.in_hand, 0)
             PP_FAULT_POINT("element answered")
-            return
+            return 0
+        return self.answer_with_blocks()
+
+    cdef int answer_with_blocks(self) except -1:
         cdef bint has_blocks = self.head.refs or self.head.kind & ~PP_END == PP_BLOCK
         if has_blocks:
             self.find_blocks(&self.lease.element)
@@ -423,8 +465,10 @@ cdef class SharedIn(InPort):
         PP_FAULT_POINT("element answered")
         if has_blocks:
             self.release_blocks()
+        return 0
 
 
+@cython.final
 cdef class SharedOut(OutPort):
     """Puts into a ring in shared memory.
 
@@ -453,6 +497,9 @@ cdef class SharedOut(OutPort):
         self.encoder.arenas = home.arenas
         self.encoder.home = home.arena
         self.encoder.lender = <unsigned short>owner
+        self.kind = PP_INLINE
+        # A lease says of one publication at a time whether it is out.
+        self.pours = self.port.several and self.lease == NULL
 
     cdef int load(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1:
         cdef uint64_t further = (head.depth - 1) * 8, refs
@@ -485,30 +532,23 @@ cdef class SharedOut(OutPort):
     cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1:
         cdef unsigned char payload[SCALAR_MAX]
         cdef pp_head mine
-        cdef pp_slot *slot
-        cdef size_t nbytes
+        cdef uint32_t nbytes
         if head.depth == 1:
-            nbytes = encode_scalar(value, payload)
+            nbytes = <uint32_t>encode_scalar(value, payload)
             if nbytes:
-                if (pp_tip_admits(&self.port.tip, head, PP_INLINE, nbytes)
-                        and pp_push_reopen(&self.port, &slot)):
-                    PP_FAULT_POINT("slot reopened")
-                    memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, nbytes), payload, nbytes)
-                    pp_push_publish(&self.port, slot, self.lease, self.outlet)
-                    return PP_OK
-                if pp_push_claim(&self.port, &slot) == PP_OK:
-                    PP_FAULT_POINT("slot claimed")
-                    mine = head[0]
-                    mine.kind = PP_INLINE
-                    mine.refs = 0
-                    mine.nbytes = <unsigned short>nbytes
-                    slot.head = mine
-                    memcpy(slot.body.bytes, payload, nbytes)
-                    pp_tip_begin(&self.port.tip, &mine, nbytes)
-                    pp_push_publish(&self.port, slot, self.lease, self.outlet)
+                mine = head[0]
+                mine.kind = PP_INLINE
+                mine.refs = 0
+                mine.nbytes = <unsigned short>nbytes
+                if pp_push_small(&self.port, &mine, payload, nbytes, self.lease, self.outlet) == PP_OK:
                     return PP_OK
         self.load(value, head, extra, False)
         return self.offer()
+
+    cdef bint stow(self, object value) except -1:
+        cdef unsigned char payload[SCALAR_MAX]
+        cdef uint32_t nbytes = <uint32_t>encode_scalar(value, payload)
+        return nbytes != 0 and pp_pack_add(&self.pack, payload, nbytes)
 
     cdef int write_block(self) except -1:
         cdef uint64_t prefix = prefix_in_block(self.prefix, self.head.refs)
@@ -563,7 +603,6 @@ cdef class SharedOut(OutPort):
 
     cdef int offer(self) except -1:
         cdef pp_slot *slot
-        cdef unsigned char *body
         cdef int rc
         if self.home.elastic and not self.has_block and self.is_crowded():
             return PP_FULL
@@ -571,16 +610,12 @@ cdef class SharedOut(OutPort):
             rc = self.write_block()
             if rc != PP_OK:
                 return rc
-        if (pp_head_is_plain(&self.head)
-                and pp_tip_admits(&self.port.tip, &self.head, PP_INLINE, self.head.nbytes)
-                and pp_push_reopen(&self.port, &slot)):
-            PP_FAULT_POINT("slot reopened")
-            memcpy(pp_tip_add(&self.port.tip, slot.body.bytes, self.head.nbytes),
-                   self.encoder.data, self.encoder.nbytes)
-            pp_push_publish(&self.port, slot, self.lease, self.outlet)
-            self.loaded = False
-            return PP_OK
-        rc = pp_push_claim(&self.port, &slot)
+        if not self.has_block and self.prefix == 0 and self.head.refs == 0:
+            # Nothing that fits a slot has buffers of its own, so the encoder's data is all of it.
+            rc = pp_push_small(
+                &self.port, &self.head, self.encoder.data, self.head.nbytes, self.lease, self.outlet)
+        else:
+            rc = pp_push_claim(&self.port, &slot)
         if rc == PP_FULL:
             return rc
         if rc != PP_OK:
@@ -588,7 +623,15 @@ cdef class SharedOut(OutPort):
             if rc == PP_CORRUPT:
                 raise CorruptMemory("a ring whose slots and hints contradict each other")
             raise RunAborted
-        PP_FAULT_POINT("slot claimed")
+        if self.has_block or self.prefix or self.head.refs:
+            PP_FAULT_POINT("slot claimed")
+            self.fill(slot)
+        self.loaded = False
+        return PP_OK
+
+    cdef int fill(self, pp_slot *slot) except -1:
+        """Write what does not share a slot into the one that was claimed, and publish it."""
+        cdef unsigned char *body = slot.body.bytes
         slot.head = self.head
         pp_tip_begin(&self.port.tip, &self.head, self.head.nbytes)
         if self.has_block:
@@ -597,21 +640,18 @@ cdef class SharedOut(OutPort):
             PP_FAULT_POINT("block published")
             self.has_block = False
         else:
-            body = slot.body.bytes
             if self.prefix:
                 memcpy(body, self.extra, self.prefix)
                 body += self.prefix
             if self.head.refs:
                 memcpy(body, self.encoder.refs, self.head.refs * sizeof(pp_reference))
                 body += self.head.refs * sizeof(pp_reference)
-            # Nothing that fits a slot has buffers of its own, so the encoder's data is all of it.
             memcpy(body, self.encoder.data, self.encoder.nbytes)
         pp_push_publish(&self.port, slot, self.lease, self.outlet)
         if self.head.refs:
             PP_FAULT_POINT("references published")
             self.encoder.sent()
-        self.loaded = False
-        return PP_OK
+        return 0
 
     cdef bint is_crowded(self) noexcept:
         """Whether the queue is to drain before this element, which is large, goes in."""

@@ -6,6 +6,8 @@ One loop for workers that are threads or processes. The rules of emission are th
 f cannot do is said in `pypeln.run.policy`.
 """
 
+cimport cython
+
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
@@ -47,6 +49,7 @@ cdef extern from "Python.h":
     object PyObject_CallOneArg(object f, object argument)
 
 
+@cython.final
 cdef class Worker:
     """One worker of a stage, thread or process.
 

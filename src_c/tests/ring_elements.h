@@ -34,18 +34,7 @@ static inline void free_aligned(void *memory) {
 static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
     uint64_t payload = ~element;
     pp_head head = {.kind = PP_INLINE, .depth = 1, .nbytes = sizeof payload, .index0 = element};
-    pp_slot *slot;
-    if (pp_tip_admits(&port->tip, &head, PP_INLINE, sizeof payload) && pp_push_reopen(port, &slot)) {
-        memcpy(pp_tip_add(&port->tip, slot->body.bytes, sizeof payload), &payload, sizeof payload);
-    } else {
-        int status = pp_push_claim(port, &slot);
-        if (status != PP_OK) return status;
-        slot->head = head;
-        memcpy(slot->body.bytes, &payload, sizeof payload);
-        pp_tip_begin(&port->tip, &head, sizeof payload);
-    }
-    pp_push_publish(port, slot, lease, 0);
-    return PP_OK;
+    return pp_push_small(port, &head, &payload, sizeof payload, lease, 0);
 }
 
 static inline int pop(pp_port *port, uint64_t *element) {

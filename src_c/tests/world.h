@@ -128,38 +128,26 @@ static inline int write_block(actor *who, uint64_t element, pp_descriptor *block
     return PP_OK;
 }
 
-/* Add an element to the slot of the one before, if it can be. */
-static inline bool add(pp_port *port, uint64_t element, pp_lease *lease) {
-    uint64_t payload = ~element;
-    pp_head head = inline_head(element);
-    pp_slot *slot;
-    if (!pp_tip_admits(&port->tip, &head, PP_INLINE, INLINE_BYTES) || !pp_push_reopen(port, &slot))
-        return false;
-    memcpy(pp_tip_add(&port->tip, slot->body.bytes, INLINE_BYTES), &payload, INLINE_BYTES);
-    pp_push_publish(port, slot, lease, 0);
-    return true;
-}
-
 /* Put an element as the ports of the package do: block, claim, slot, publish the one and then the other. */
 static inline int put(actor *who, pp_port *port, uint64_t element, bool spilling, pp_lease *lease) {
     pp_descriptor block = {0, 0};
     pp_slot *slot;
-    if (!spilling && add(port, element, lease)) return PP_OK;
-    int status = spilling ? write_block(who, element, &block) : PP_OK;
+    if (!spilling) {
+        uint64_t payload = ~element;
+        pp_head head = inline_head(element);
+        return pp_push_small(port, &head, &payload, INLINE_BYTES, lease, 0);
+    }
+    int status = write_block(who, element, &block);
     if (status != PP_OK) return status;
     status = pp_push_claim(port, &slot);
     if (status != PP_OK) {
-        if (spilling) pp_arena_release(&who->arena, block);
+        pp_arena_release(&who->arena, block);
         return status;
     }
-    if (spilling) {
-        slot->head = (pp_head){.kind = PP_BLOCK, .depth = 1, .index0 = element};
-        slot->body.block = block;
-        pp_arena_publish(&who->arena, block, 1);
-    } else {
-        fill_inline(slot, element);
-    }
-    pp_tip_begin(&port->tip, &slot->head, INLINE_BYTES);
+    slot->head = (pp_head){.kind = PP_BLOCK, .depth = 1, .index0 = element};
+    slot->body.block = block;
+    pp_arena_publish(&who->arena, block, 1);
+    pp_tip_begin(&port->tip, &slot->head, 0);
     pp_push_publish(port, slot, lease, 0);
     return PP_OK;
 }
