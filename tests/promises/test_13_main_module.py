@@ -225,7 +225,7 @@ def test_promise_13_a_program_that_cannot_be_imported_twice_is_told_what_to_writ
     )
     (tmp_path / "unguarded.py").write_text(text)
     done = run("unguarded.py", folder=tmp_path, rc=1)
-    assert "RuntimeError: context has already been set" in done.stderr
+    assert "RuntimeError: context has already been set" in done.stderr, done.stderr
     if sys.version_info >= (3, 11):  # earlier ones do not print notes
         assert f"\n    {GUARD}\n" in done.stderr
 
