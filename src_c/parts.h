@@ -62,31 +62,42 @@ static inline unsigned char *pp_tip_add(pp_tip *tip, unsigned char *body, uint32
     return room;
 }
 
+/* Write the first element of a slot. */
+static inline void pp_slot_begin(pp_slot *slot, const pp_head *head, const void *payload, uint32_t nbytes) {
+    slot->head = *head;
+    memcpy(slot->body.bytes, payload, nbytes);
+}
+
+/* Write one more behind those that the tip knows of. */
+static inline void pp_slot_add(pp_slot *slot, pp_tip *tip, const void *payload, uint32_t nbytes) {
+    memcpy(pp_tip_add(tip, slot->body.bytes, nbytes), payload, nbytes);
+}
+
 /* A slot that is being filled where nobody sees it yet, from a source that never waits. */
 typedef struct pp_pack {
-    pp_slot slot; /* its word is not used */
+    pp_slot slot;  /* its word is not used */
+    pp_head first; /* of the first element */
     pp_tip tip;
     uint32_t count; /* elements in it */
 } pp_pack;
 
 /* The first element will have this index and kind, and one dimension. */
 static inline void pp_pack_begin(pp_pack *pack, const pp_head *first) {
-    pack->slot.head = *first;
+    pack->first = *first;
     pp_tip_begin(&pack->tip, first, 0);
     pack->count = 0;
 }
 
 /* Take one more element in, of so many payload bytes; false when there is no room for it. */
 static inline bool pp_pack_add(pp_pack *pack, const void *payload, uint32_t nbytes) {
-    unsigned char *room = pack->slot.body.bytes;
     if (pack->count == 0) {
-        pack->slot.head.nbytes = (uint16_t)nbytes;
+        pack->first.nbytes = (uint16_t)nbytes;
         pack->tip.used = nbytes;
+        pp_slot_begin(&pack->slot, &pack->first, payload, nbytes);
     } else {
         if (pack->count == PP_PARTS || !pp_tip_has_room(&pack->tip, nbytes)) return false;
-        room = pp_tip_add(&pack->tip, room, nbytes);
+        pp_slot_add(&pack->slot, &pack->tip, payload, nbytes);
     }
-    memcpy(room, payload, nbytes);
     pack->count++;
     return true;
 }

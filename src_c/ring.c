@@ -187,15 +187,9 @@ bool pp_push_reopen(pp_port *port, pp_slot **out) {
     return true;
 }
 
-/* What follows every publication. */
-static inline void published(pp_port *port, pp_slot *slot, uint64_t ready, uint32_t count) {
-    port->busy += count;
-    if (port->several) port->written = (pp_recent){slot, port->position, ready};
-    pp_spot_notify(&port->ring->not_empty, port->bell);
-}
-
-void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) {
-    uint64_t ready = turned(port->word, 0, PP_READY) + ((uint64_t)1 << COUNT_SHIFT);
+/* So many elements were written into the claimed slot: they are there for everybody. */
+static inline void publish(pp_port *port, pp_slot *slot, uint32_t count, pp_lease *lease, uint32_t outlet) {
+    uint64_t ready = turned(port->word, 0, PP_READY) + ((uint64_t)count << COUNT_SHIFT);
     if (lease != NULL) {
         uint64_t emitted = pp_load_rlx(&lease->out) >> PP_OUT_SHIFT; /* only this worker writes it */
         pp_store_rel(&lease->out_ring, outlet);
@@ -208,7 +202,13 @@ void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t out
     } else {
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
     }
-    published(port, slot, ready, 1);
+    port->busy += count;
+    if (port->several) port->written = (pp_recent){slot, port->position, ready};
+    pp_spot_notify(&port->ring->not_empty, port->bell);
+}
+
+void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) {
+    publish(port, slot, 1, lease, outlet);
 }
 
 int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint32_t nbytes, pp_lease *lease,
@@ -216,16 +216,15 @@ int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint3
     pp_slot *slot;
     if (pp_tip_admits(&port->tip, head, nbytes) && pp_push_reopen(port, &slot)) {
         PP_FAULT_POINT("slot reopened");
-        memcpy(pp_tip_add(&port->tip, slot->body.bytes, nbytes), payload, nbytes);
+        pp_slot_add(slot, &port->tip, payload, nbytes);
     } else {
         int rc = pp_push_claim(port, &slot);
         if (rc != PP_OK) return rc;
         PP_FAULT_POINT("slot claimed");
-        slot->head = *head;
-        memcpy(slot->body.bytes, payload, nbytes);
+        pp_slot_begin(slot, head, payload, nbytes);
         pp_tip_begin(&port->tip, head, nbytes);
     }
-    pp_push_publish(port, slot, lease, outlet);
+    publish(port, slot, 1, lease, outlet);
     return PP_OK;
 }
 
@@ -237,9 +236,7 @@ int pp_push_pack(pp_port *port, const pp_pack *pack) {
     slot->head = pack->slot.head;
     slot->body = pack->slot.body;
     port->tip = pack->tip;
-    uint64_t ready = turned(port->word, 0, PP_READY) + ((uint64_t)pack->count << COUNT_SHIFT);
-    atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
-    published(port, slot, ready, pack->count);
+    publish(port, slot, pack->count, NULL, 0);
     return PP_OK;
 }
 

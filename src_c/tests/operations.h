@@ -100,6 +100,17 @@ static inline void do_work(void) {
 
 static inline void do_add(void) { outcome(put(DEAD_ACTOR, &DEAD_ACTOR->out, OF_DEAD + 1, act_spills, NULL)); }
 
+static inline void do_push_pack(void) {
+    pp_pack pack;
+    pp_head head = inline_head(OF_DEAD);
+    pp_pack_begin(&pack, &head);
+    for (uint64_t element = OF_DEAD; element < OF_DEAD + 2; element++) {
+        uint64_t payload = ~element;
+        CHECK(pp_pack_add(&pack, &payload, INLINE_BYTES));
+    }
+    outcome(pp_push_pack(&DEAD_ACTOR->out, &pack));
+}
+
 static inline void work_once(void) {
     do_work();
     CHECK_EQUAL(pp_load_acq(&WORLD->outcome), PP_OK);
@@ -116,6 +127,7 @@ static const operation operations[] = {
     {"answer", take_emit_and_decide, do_answer, .on_in = true, .may_leak = true},
     {"work: take, emit, decide, answer", do_nothing, do_work, .on_in = true, .may_leak = true},
     {"add to the slot of the one before", do_push, do_add, .puts = 1, .has_put = 1, .shares = true},
+    {"push two at once", do_nothing, do_push_pack, .puts = 2, .shares = true},
     {"work on the next of a slot", work_once, do_work, .on_in = true, .needs = 2, .shares = true},
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };

@@ -46,6 +46,27 @@ ADAPTED: list[Change] = [
     to->body = from->body;
 """,
     ),
+    (
+        "parts.h",
+        """\
+    slot->head = *head;
+    memcpy(slot->body.bytes, payload, nbytes);
+""",
+        """\
+    slot->head.set(*head);
+    slot->body.set(pp_slot::content());
+""",
+    ),
+    (
+        "parts.h",
+        """\
+    memcpy(pp_tip_add(tip, slot->body.bytes, nbytes), payload, nbytes);
+""",
+        """\
+    slot->body.set(slot->body.get()); /* whoever reads meanwhile would race with this */
+    tip->index0++;
+""",
+    ),
     # What a sole consumer keeps in its port is its own memory; ports here are copied, atomic words are not.
     ("ring.h", "    pp_slot batch;\n", ""),
     (

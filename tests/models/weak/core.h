@@ -92,21 +92,20 @@ static const uint64_t FOREVER_NS = ~(uint64_t)0;
 
 /* Elements of one producer follow one another: they may share a slot. */
 static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
-    pp_slot *slot;
-    if (element != 0 && port->tip.index0 == element && pp_push_reopen(port, &slot)) {
-        slot->body.set(slot->body.get()); /* whoever reads meanwhile would race with this */
-        pp_push_publish(port, slot, lease, 0);
-        port->tip.index0++;
-        return PP_OK;
-    }
-    int status = pp_push_claim(port, &slot);
-    if (status != PP_OK) return status;
+    uint64_t payload = ~element;
     pp_head head = {8, 0, PP_INLINE, 1, 0, element};
-    slot->head.set(head);
-    slot->body.set(pp_slot::content());
-    pp_push_publish(port, slot, lease, 0);
-    port->tip.index0 = element + 1;
-    return PP_OK;
+    return pp_push_small(port, &head, &payload, sizeof payload, lease, 0);
+}
+
+/* The same for two at once. */
+static inline int push_two(pp_port *port, uint64_t element) {
+    uint64_t payload = ~element;
+    pp_head head = {8, 0, PP_INLINE, 1, 0, element};
+    pp_pack pack;
+    pp_pack_begin(&pack, &head);
+    pp_pack_add(&pack, &payload, sizeof payload);
+    pp_pack_add(&pack, &payload, sizeof payload);
+    return pp_push_pack(port, &pack);
 }
 
 /* The number of the element that was claimed. */

@@ -8,6 +8,7 @@
 /* Relacy makes a suite itself, so its numbers are here. */
 static unsigned producers, consumers, capacity, each;
 static bool several; /* slots hold several elements */
+static bool packs;   /* and producers fill them two at a time */
 static bool loops; /* consumers are event loops: they wait for a bell */
 
 enum { THREADS = 4, ELEMENTS_MOST = 8 };
@@ -31,10 +32,11 @@ struct stream : rl::test_suite<stream, THREADS> {
         pp_port port = memory.open(number + 1, number);
         if (loops) port.bell = 0;
         for (unsigned i = 0; i < each;) {
-            int status = weak::push(&port, number * each + i, NULL);
+            unsigned next = number * each + i;
+            int status = packs ? weak::push_two(&port, next) : weak::push(&port, next, NULL);
             RL_ASSERT(status == PP_OK || status == PP_FULL);
             if (status == PP_OK)
-                i++;
+                i += packs ? 2 : 1;
             else
                 pp_wait_push(&port, weak::FOREVER_NS);
         }
@@ -187,6 +189,14 @@ static int check_several(const char *name, unsigned p, unsigned c, unsigned slot
     return failed;
 }
 
+static int check_packs(const char *name, unsigned p, unsigned c, unsigned slots, unsigned n,
+                       unsigned long schedules) {
+    packs = true;
+    int failed = check_several(name, p, c, slots, n, schedules);
+    packs = false;
+    return failed;
+}
+
 int main(int argc, char **argv) {
     unsigned long schedules = weak::arguments(argc, argv);
     return check("one to one, one slot", 1, 1, 1, 3, schedules) ||
@@ -197,6 +207,8 @@ int main(int argc, char **argv) {
            check_several("one to one, several in a slot", 1, 1, 2, 4, schedules) ||
            check_several("one to two, several in a slot", 1, 2, 2, 4, schedules) ||
            check_several("two to two, several in a slot", 2, 2, 1, 3, schedules) ||
+           check_packs("one to two, two at a time", 1, 2, 1, 4, schedules) ||
+           check_packs("two to one, two at a time", 2, 1, 2, 2, schedules) ||
            weak::check<one_each>("two take one of two each", schedules) ||
            (loops = true, check("two to an event loop, one slot", 2, 1, 1, 2, schedules)) ||
            weak::check<aborted>("an abort", schedules);
