@@ -14,7 +14,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_ARMED, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, PP_PARTS,
+    PP_ARMED, PP_BODY_BYTES, PP_CLOSED, PP_EMPTY, PP_END, PP_FULL, PP_OBJECT, PP_OK, PP_PARTS,
     load32, pp_head, pp_pack_add, pp_part, pp_pop_claim, pp_pop_free, pp_port, pp_port_open, pp_push_claim,
     pp_push_publish, pp_push_small, pp_ring, pp_ring_abort, pp_ring_allow_several, pp_ring_bytes,
     pp_ring_close_for, pp_ring_closed, pp_ring_count, pp_ring_create, pp_ring_elements, pp_ring_wake_all,

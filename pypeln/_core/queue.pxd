@@ -29,8 +29,8 @@ cdef class InPort:
     cdef uint64_t nap_ns   # how long to leave a producer alone once a batch has been taken; 0: not at all
     cdef uint32_t batch    # elements taken without a pause
     cdef bint opening  # a value is being decoded: what is raised now is not the worker's fault
-    # What came from the slot of a ring that has no other consumer, and was not asked for yet. The index of `head`
-    # is that of the element before.
+    # What came from the slot of a ring that has no other consumer, and was not asked for yet. The index of
+    # `head` is that of the element before.
     cdef PyObject *stock[PP_PARTS]
     cdef uint32_t stock_next
     cdef uint32_t stock_end

@@ -84,7 +84,7 @@ cdef class InPort:
         raise NotImplementedError
 
     cdef void lay_in_stock(self, uint32_t next, uint32_t end) noexcept:
-        """The elements of the port's batch are in `stock`, at these places; `head` has the index of the first."""
+        """The elements of the port's batch are in `stock`, from next to end; `head` is that of the first."""
         self.stock_next = next
         self.stock_end = end
         self.head.index0 -= 1
@@ -257,7 +257,7 @@ cdef class OutPort:
         return self.offer()
 
     cdef object pour(self, object iterator, pp_head *head, object element_type, pp_lease *lease):
-        """Put what an iterator gives that never waits, as much at once as a slot holds, as long as it is small.
+        """Put what an iterator gives that never waits, a slot at a time, as long as it is small.
 
         So claiming, publishing and waking are for a slot and not for each element in it.
 

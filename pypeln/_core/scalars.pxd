@@ -25,7 +25,7 @@ cdef extern from "Python.h":
     #define PP_LOW_BYTES(nbytes) 0
     #endif
 
-    /* Whether an int has at most 64 bits, and which they are. Most are of one digit, whose value costs no call. */
+    /* Whether an int has at most 64 bits, and which. Most are of one digit, whose value costs no call. */
     static inline int pp_long_value(PyObject *value, long long *number) {
         int overflow = 0;
     #if PY_VERSION_HEX >= 0x030C0000
@@ -101,7 +101,7 @@ cdef inline unsigned char singleton_tag(PyObject* value) noexcept:
 
 
 cdef inline size_t encode_scalar(object value, unsigned char* room) except? 0:
-    """The payload of an int, a float, None, a bool or a short str into room for SCALAR_MAX bytes; how long it is.
+    """The payload of an int, float, None, bool or short str into room for SCALAR_MAX bytes; how long it is.
 
     0 for anything else.
     """

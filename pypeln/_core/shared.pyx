@@ -301,7 +301,7 @@ cdef class SharedIn(InPort):
         return value
 
     cdef bint open_batch(self):
-        """Lay in stock what can be read of the port's batch; False when the first cannot, which is then to be told."""
+        """Lay in stock what can be read of the port's batch; False when its first cannot."""
         cdef pp_slot *slot = &self.port.batch
         cdef uint32_t i, nbytes, first = self.port.batch_next
         cdef const unsigned char *data

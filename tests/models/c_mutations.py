@@ -163,14 +163,14 @@ MUTATIONS = [
         """\
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
     }
-    port->busy++;
+    port->busy += count;
     if (port->several) port->written = (pp_recent){slot, port->position, ready};
     pp_spot_notify(&port->ring->not_empty, port->bell);""",
         """\
         pp_spot_notify(&port->ring->not_empty, port->bell);
         atomic_store_explicit(&slot->word, ready, memory_order_seq_cst);
     }
-    port->busy++;
+    port->busy += count;
     if (port->several) port->written = (pp_recent){slot, port->position, ready};""",
         "ring",
         short=True,
