@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import gc
 import itertools
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -172,3 +174,58 @@ def test_a_source_in_a_process_of_its_own(every_front: Any) -> None:
     assert sorted(every_front.map(abs, every_front.from_iterable(range(100), use_thread=False))) == list(
         range(100)
     )
+
+
+# Some share a slot, some need one for themselves, some a block. A list never waits: slots are filled at once.
+OF_ALL_SIZES: list[Any] = [
+    *("", "a", "x" * 38, "x" * 39, "x" * 40, "\u0100", "x" * 5000),
+    *(0, -17, 112, 1 << 31, (1 << 63) - 1, -(1 << 63), 1 << 63, 1 << 200),
+    *(None, True, False, 2.5, b"b", (1, 2), {"a": 1}, []),
+]
+
+
+def same(x: Any) -> Any:
+    return x
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_elements_of_all_sizes_keep_value_type_and_index(front: Any, workers: int) -> None:
+    given = [*OF_ALL_SIZES * 20, *range(50), *OF_ALL_SIZES]
+    came = list(front.to_iterable(front.map(same, given, workers=workers), return_index=True))
+    came.sort(key=lambda element: element.index)
+    assert [element.index for element in came] == [(i,) for i in range(len(given))]
+    assert [(type(element.value), element.value) for element in came] == [(type(x), x) for x in given]
+
+
+def test_elements_that_bring_an_index_are_among_others(front: Any) -> None:
+    given = [10, 11, pl.Element((40,), 12), 13]
+    came = list(front.to_iterable(front.map(same, given), return_index=True))
+    assert sorted(came) == [((0,), 10), ((1,), 11), ((3,), 13), ((40,), 12)]
+
+
+def test_an_error_of_a_source_that_never_waits_arrives_as_it_is(front: Any) -> None:
+    given = dict.fromkeys(range(100_000))
+    came: list[int] = []
+
+    def change_it_meanwhile() -> None:
+        for number in front.map(same, given.keys()):
+            came.append(number)
+            given[-len(came)] = None
+
+    with pytest.raises(RuntimeError, match="changed size during iteration"):
+        change_it_meanwhile()
+    assert len(set(came)) == len(came) < 100_000
+
+
+def test_elements_that_nobody_asks_for_are_dropped() -> None:
+    class Thing:
+        pass
+
+    things = [Thing() for _ in range(1000)]
+    alive = weakref.WeakSet(things)
+    results = iter(pl.thread.map(same, things))
+    next(results)
+    results.close()
+    del things, results
+    gc.collect()
+    assert not alive
