@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import random
 import signal
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -249,17 +251,33 @@ def test_promise_04_what_has_a_state_of_its_own_is_not_restarted(fork: None, kin
 
 @pytest.mark.parametrize("seed", range(3))
 def test_promise_04_random_kills(fork: None, seed: int) -> None:
-    """Three stages of two processes, one of which is killed every few milliseconds."""
+    """Three stages of two processes, one of which is killed every few milliseconds.
+
+    Not before it is about to work: one that never comes to that ends the run after a while, as it should.
+    """
     chance = random.Random(seed)
     over = threading.Event()
+    told, tells = os.pipe()
+    os.set_blocking(told, False)
+    working: set[int] = set()
+
+    def tell() -> None:
+        os.write(tells, struct.pack("i", os.getpid()))
 
     def kill() -> None:
         while not over.wait(chance.uniform(0, 0.03)):
-            workers = multiprocessing.active_children()
+            with contextlib.suppress(BlockingIOError):
+                working.update(pid for (pid,) in struct.iter_unpack("i", os.read(told, 4096)))
+            workers = [each for each in multiprocessing.active_children() if each.pid in working]
             if workers:
                 chance.choice(workers).kill()
 
-    options: dict[str, Any] = {"workers": 2, "on_worker_death": "restart", "retries": 100}
+    options: dict[str, Any] = {
+        "workers": 2,
+        "on_start": tell,
+        "on_worker_death": "restart",
+        "retries": 100,
+    }
     stage = pr.map(abs, range(20_000), **options)
     stage = pr.flat_map(twice, stage, **options)
     stage = pr.ordered(pr.map(str, stage, **options))
@@ -270,6 +288,8 @@ def test_promise_04_random_kills(fork: None, seed: int) -> None:
     finally:
         over.set()
         killer.join()
+        os.close(told)
+        os.close(tells)
     assert found == [str(each) for x in range(20_000) for each in (x, -x)]
     check_account(stage)
 
