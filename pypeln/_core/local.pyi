@@ -1,4 +1,4 @@
-from typing import Final
+from typing import Final, final
 
 from typing_extensions import Self
 
@@ -6,6 +6,7 @@ from pypeln._core.queue import InPort, OutPort
 
 PARTS: Final[int]
 
+@final
 class LocalRing:
     def __new__(cls, capacity: int, producers: int, several: bool = False, sole: bool = False) -> Self: ...
     @property
@@ -24,8 +25,10 @@ class LocalRing:
     def wake_all(self, bell: int = -1) -> None: ...
     def close_for(self, producer: int) -> None: ...
 
+@final
 class LocalIn(InPort):
     def __init__(self, home: LocalRing, owner: int) -> None: ...
 
+@final
 class LocalOut(OutPort):
     def __init__(self, home: LocalRing, owner: int, producer: int) -> None: ...

@@ -1,8 +1,9 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 from pypeln._core.queue import OutPort
 
+@final
 class Outlets:
     wants_ends: bool
     def __init__(

@@ -1,4 +1,4 @@
-from typing import Final
+from typing import Final, final
 
 from typing_extensions import Self
 
@@ -10,6 +10,7 @@ class ElementTooLarge(ValueError): ...
 
 PARTS: Final[int]
 
+@final
 class SharedRing:
     def __new__(
         cls,
@@ -46,6 +47,7 @@ class SharedRing:
     def mend(self, ledger: Ledger | None, worker: int, owner: int) -> int: ...
     def usage(self) -> dict[str, int]: ...
 
+@final
 class SharedIn(InPort):
     def __init__(
         self,
@@ -56,6 +58,7 @@ class SharedIn(InPort):
         copies: bool = False,
     ) -> None: ...
 
+@final
 class SharedOut(OutPort):
     def __init__(
         self,

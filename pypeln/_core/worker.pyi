@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, Protocol, type_check_only
+from typing import Any, Protocol, final, type_check_only
 
 from pypeln._core.guard import Guard
 from pypeln._core.memory import Ledger
@@ -16,6 +16,7 @@ class Recovery(Protocol):
     def failure(self, error: BaseException, item: Any, index: tuple[int, ...], tries: int) -> Any: ...
     def replacement(self, error: BaseException, item: Any, index: tuple[int, ...]) -> Any: ...
 
+@final
 class Worker:
     def __init__(
         self,
