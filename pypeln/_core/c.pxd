@@ -103,7 +103,6 @@ cdef extern from "parts.h" nogil:
     ctypedef struct pp_pack:
         pp_slot slot
         uint32_t count
-    bint pp_head_is_plain(const pp_head *head) noexcept
     void pp_tip_begin(pp_tip *tip, const pp_head *head, uint32_t nbytes) noexcept
     void pp_pack_begin(pp_pack *pack, const pp_head *first) noexcept
     bint pp_pack_add(pp_pack *pack, const void *payload, uint32_t nbytes) noexcept
