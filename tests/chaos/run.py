@@ -3,6 +3,7 @@
     python tests/chaos/run.py --seconds 60                      as many runs as fit
     python tests/chaos/run.py --repeat 1234 --weather kills     one of them again
     python tests/chaos/run.py --long-kill 100000                many elements under SIGKILL, with restart
+    python tests/chaos/run.py --long-kill 100000 --payload arrays
 
 Each run follows from a number: the stages, the elements, what goes wrong. When it goes wrong does not, so
 that a run may have to be repeated several times (`--times`).
@@ -147,6 +148,7 @@ def main() -> int:
     parser.add_argument(
         "--long-kill", type=int, nargs="?", const=100_000, metavar="N", help="so many elements"
     )
+    parser.add_argument("--payload", choices=list(long_kill.PAYLOADS), default="tuples", help="of these")
     parser.add_argument(
         "--pause", type=float, default=0.03, help="seconds between two of its kills, on average"
     )
@@ -155,7 +157,7 @@ def main() -> int:
     seed = arguments.seed if arguments.seed is not None else time.time_ns() % 1_000_000_000
     if arguments.long_kill is not None:
         multiprocessing.set_start_method(methods[0])
-        return long_kill.run(arguments.long_kill, arguments.pause, seed)
+        return long_kill.run(arguments.long_kill, arguments.payload, arguments.pause, seed)
     chaos = Chaos(seed, methods, arguments.weather)
     if arguments.repeat is not None:
         with Monitor(methods[0]) as monitor:
