@@ -1,9 +1,9 @@
 """One Python value -> one payload."""
 from cpython.object cimport PyObject
-from libc.stdint cimport uint16_t, uint64_t
+from libc.stdint cimport uint64_t
 
-from pypeln._core.arena cimport Arena, Arenas
-from pypeln._core.c cimport PP_FIGURES, pp_descriptor, pp_reference
+from pypeln._core.arena cimport Arena
+from pypeln._core.loans cimport Loans
 from pypeln._core.ownership cimport Reach
 from pypeln._core.pickling cimport Pickling
 
@@ -15,17 +15,11 @@ cdef struct Piece:               # bytes that are copied straight from their own
     size_t field                 # where in the head this offset is written
 
 
-cdef struct Range:               # of a block that is lent
-    size_t number
-    uint64_t offset
-    uint64_t nbytes
-
-
 cdef class Encoder:
     """Encodes values, one after the other. One per port; belongs to one thread.
 
     encode(value), then write_to(destination of `total` bytes), then clear() if total != nbytes. With
-    references: then sent(), or clear(), which takes them back.
+    references: then loans.sent(), or clear(), which takes them back.
     What encode raises is what pickle raised, or MemoryError; the encoder is usable again afterwards.
     """
     cdef unsigned char* data     # the head: all of the payload but its pieces
@@ -39,27 +33,14 @@ cdef class Encoder:
     cdef size_t repeated         # bytes written more than once as far as reference counts can tell
     cdef PyObject* seen[16]      # mutable containers that may be met again; compared, never followed
     cdef int nseen
-    # What lies in the run's shared memory already, and may be passed on as it is:
-    cdef Arenas arenas           # None: everything is copied
-    cdef Arena home              # where the payload will lie; has the figures
-    cdef uint16_t lender         # in whose name blocks are lent
-    cdef bint shared             # several receivers will see what is lent
+    cdef Loans loans             # what is referred to where it lies
     cdef int known               # references to the value that its sender will drop; 0: some may stay
     cdef PyObject* root          # the value being encoded
     cdef bint owned              # nobody else has the containers around what is being encoded
-    cdef pp_reference* refs
-    cdef size_t nrefs
-    cdef size_t ref_capacity
-    cdef size_t lent             # bytes that are referred to
-    cdef Range* ranges
-    cdef size_t nranges
-    cdef size_t range_capacity
     cdef PyObject* doubted[16]   # whose buffers more than one reference leads to; compared, never followed
     cdef int ndoubted
     cdef Reach reach
     cdef bint reached            # it says what nobody else has
-    cdef uint64_t tally[PP_FIGURES]  # what happens to buffers: pairs of count and bytes
-    cdef int ncounted
     cdef Pickling pickling
 
     cdef int encode(self, object value) except -1
@@ -71,8 +52,6 @@ cdef class Encoder:
     cdef void clear(self)
     # The payload has been laid out; its references are still to be sent.
     cdef void written(self)
-    # The element has been published: what it refers to is on its way.
-    cdef int sent(self) except -1
 
     cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1
@@ -88,14 +67,8 @@ cdef class Encoder:
     ) except -1
     cdef bint _is_given_away(self, PyObject* owner, bint owned, Arena arena) except -1
     cdef bint _leads_alone(self, PyObject* under, bint owned, Arena arena) except -1
-    cdef int _number_of(self, Arena arena, pp_descriptor block) except -2
-    cdef bint _overlaps(self, size_t number, uint64_t offset, size_t nbytes) noexcept
-    cdef int _note_range(self, size_t number, uint64_t offset, size_t nbytes) except -1
-    cdef void _count(self, int figure, size_t nbytes) noexcept
-    cdef void _report(self) noexcept
     cdef bint _doubt_is_cleared(self) except -1
     cdef int _buffer(self, PyObject* view) except -1
-    cdef int _take_back(self) except -1
     cdef int _pickle(self, object value) except -1
     cdef int _size(self, int tag, size_t size) except -1
     cdef int _number(self, size_t number) except -1

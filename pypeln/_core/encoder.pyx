@@ -18,10 +18,10 @@ from libc.string cimport memcpy, memset
 
 from pypeln._core.arena cimport Arena, BlockView
 from pypeln._core.c cimport (
-    PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_FIGURES, PP_FULL, PP_LENT, PP_OK, pp_arena_note_many,
-    pp_block_at, pp_block_lend, pp_block_lent, pp_block_return, pp_bool, pp_descriptor, pp_reference,
+    PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_LENT, PP_OK, pp_block_at, pp_descriptor,
 )
 from pypeln._core.decoder cimport array_calls, array_type
+from pypeln._core.loans cimport Loans
 from pypeln._core.ownership cimport Reach
 from pypeln._core.payload cimport *
 from pypeln._core.pickling cimport Extent, Pickling
@@ -79,7 +79,6 @@ cdef enum:
     HEAD_FIRST = 256
     HEAD_KEPT = 1048576  # clear() frees a larger head
 
-    REFS_MAX = 65535  # as many as a slot's head can count
     DOUBTED_MAX = 16  # as long as Encoder.doubted
 
 # Compared by address: looking an attribute of a module up for each buffer costs more.
@@ -92,12 +91,11 @@ cdef PyTypeObject* MEMORYVIEW = <PyTypeObject*><PyObject*>memoryview
 cdef class Encoder:
     def __cinit__(self):
         self.held = []
+        self.loans = Loans()
 
     def __dealloc__(self):
         PyMem_RawFree(self.data)
         PyMem_RawFree(self.pieces)
-        PyMem_RawFree(self.refs)
-        PyMem_RawFree(self.ranges)
 
     def to_bytes(self, value):
         """Encode a value and return its payload.
@@ -145,8 +143,8 @@ cdef class Encoder:
             self._place_pieces()
         else:
             self.total = self.nbytes
-        if self.home is not None:
-            self._report()
+        if self.loans.ncounted:
+            self.loans.report()
         return 0
 
     cdef void write_to(self, unsigned char* destination) noexcept:
@@ -318,7 +316,7 @@ cdef class Encoder:
             self._room(1)[0] = <unsigned char>(tag | T_PIECE)
             self.nbytes += 1
             self._piece(<object>owner, source, nbytes)
-            self._count(PP_COPIED_IN, nbytes)
+            self.loans.count(PP_COPIED_IN, nbytes)
         return NATIVE
 
     # ---- buffers: referred to where they are, or copied
@@ -362,33 +360,33 @@ cdef class Encoder:
         self, PyObject* owner, const void* source, size_t nbytes, bint read_only, bint owned
     ) except -1:
         """Write the region of a buffer that lies in an arena and may be passed on; False when it may not."""
-        cdef Arena arena = None if self.arenas is None else self.arenas.find(source)
+        cdef Arena arena = None if self.loans.arenas is None else self.loans.arenas.find(source)
         cdef pp_descriptor block
         cdef uint64_t offset
         cdef bint unwritten
         cdef int number
         if arena is None:
-            self._count(PP_COPIED_IN, nbytes)
+            self.loans.count(PP_COPIED_IN, nbytes)
             return False
         offset = arena.offset_of(source)
         if pp_block_at(&arena.handle, offset, nbytes, &block) != PP_OK:
             raise CorruptMemory("a buffer that lies in no block of its arena")
         unwritten = not arena.is_written(block)
         if not unwritten and (not self._is_given_away(owner, owned, arena) or arena.kept(source)):
-            self._count(PP_COPIED_HELD, nbytes)
+            self.loans.count(PP_COPIED_HELD, nbytes)
             return False
-        number = self._number_of(arena, block)
-        if number < 0 or (self.reached and not unwritten and self._overlaps(number, offset, nbytes)):
-            self._count(PP_COPIED_BUSY, nbytes)
+        number = self.loans.number_of(arena, block)
+        if number < 0 or (self.reached and not unwritten and self.loans.overlaps(number, offset, nbytes)):
+            self.loans.count(PP_COPIED_BUSY, nbytes)
             return False
         if not unwritten:
-            self._note_range(number, offset, nbytes)
-        self._region(REGION_REFERENCE, read_only or unwritten or self.shared)
+            self.loans.note_range(number, offset, nbytes)
+        self._region(REGION_REFERENCE, read_only or unwritten or self.loans.shared)
         self._number(number)
         self._number(offset - block.offset)
         self._number(nbytes)
-        self.lent += nbytes
-        self._count(PP_LENT, nbytes)
+        self.loans.nbytes += nbytes
+        self.loans.count(PP_LENT, nbytes)
         return True
 
     cdef bint _is_given_away(self, PyObject* owner, bint owned, Arena arena) except -1:
@@ -443,102 +441,6 @@ cdef class Encoder:
                 return True
         return False
 
-    cdef int _number_of(self, Arena arena, pp_descriptor block) except -2:
-        """The number of the reference to a block, lent now if it is new; -1 when it cannot be."""
-        cdef size_t i, capacity
-        cdef int rc
-        cdef void* refs
-        for i in range(self.nrefs):
-            if self.refs[i].arena == arena.id and self.refs[i].offset == block.offset:
-                return i
-        if self.nrefs == REFS_MAX:
-            return -1
-        if self.nrefs == self.ref_capacity:
-            capacity = max(<size_t>4, 2 * self.ref_capacity)
-            refs = PyMem_RawRealloc(self.refs, capacity * sizeof(pp_reference))
-            if refs == NULL:
-                raise MemoryError(f"no memory to encode an element with more than {self.nrefs} references")
-            self.refs = <pp_reference*>refs
-            self.ref_capacity = capacity
-        rc = pp_block_lend(&arena.handle, block, arena.place, self.lender)
-        if rc == PP_FULL:
-            return -1
-        if rc != PP_OK:
-            raise CorruptMemory("a block was lent that this process does not hold")
-        self.refs[self.nrefs] = pp_reference(block.offset, arena.id, 0)
-        self.nrefs += 1
-        return self.nrefs - 1
-
-    # Views that may be written through never overlap, in any process: or one would be given away while
-    # another is kept. Those of one element may, where it holds an array and parts of it.
-
-    cdef bint _overlaps(self, size_t number, uint64_t offset, size_t nbytes) noexcept:
-        cdef size_t i
-        cdef Range* range_
-        for i in range(self.nranges):
-            range_ = &self.ranges[i]
-            if (range_.number == number and offset < range_.offset + range_.nbytes
-                    and range_.offset < offset + nbytes):
-                return True
-        return False
-
-    cdef int _note_range(self, size_t number, uint64_t offset, size_t nbytes) except -1:
-        cdef size_t capacity
-        cdef void* ranges
-        if self.nranges == self.range_capacity:
-            capacity = max(<size_t>4, 2 * self.range_capacity)
-            ranges = PyMem_RawRealloc(self.ranges, capacity * sizeof(Range))
-            if ranges == NULL:
-                raise MemoryError(f"no memory to encode an element with more than {self.nranges} buffers")
-            self.ranges = <Range*>ranges
-            self.range_capacity = capacity
-        self.ranges[self.nranges] = Range(number, offset, nbytes)
-        self.nranges += 1
-        return 0
-
-    cdef void _count(self, int figure, size_t nbytes) noexcept:
-        self.tally[2 * figure] += 1
-        self.tally[2 * figure + 1] += nbytes
-        self.ncounted += 1
-
-    cdef void _report(self) noexcept:
-        """Add what happened to the buffers of this element to the figures of its arena."""
-        cdef int figure
-        if self.ncounted == 0:
-            return
-        self.ncounted = 0
-        for figure in range(PP_FIGURES // 2):
-            if self.tally[2 * figure]:
-                pp_arena_note_many(
-                    &self.home.handle, figure, self.tally[2 * figure], self.tally[2 * figure + 1])
-                self.tally[2 * figure] = self.tally[2 * figure + 1] = 0
-
-    cdef int sent(self) except -1:
-        cdef size_t i
-        cdef pp_descriptor block
-        cdef Arena arena
-        for i in range(self.nrefs):
-            arena = self.arenas.get(self.refs[i].arena)
-            block = pp_descriptor(self.refs[i].offset, 0)
-            if pp_block_lent(&arena.handle, block, self.lender) != PP_OK:
-                raise CorruptMemory("a block that was lent is in no arena")
-        self.nrefs = 0
-        return 0
-
-    cdef int _take_back(self) except -1:
-        cdef pp_bool freed = False
-        cdef pp_descriptor block
-        cdef Arena arena
-        while self.nrefs:
-            self.nrefs -= 1
-            arena = self.arenas.get(self.refs[self.nrefs].arena)
-            block = pp_descriptor(self.refs[self.nrefs].offset, 0)
-            if pp_block_return(&arena.handle, block, self.lender, &freed) != PP_OK:
-                raise CorruptMemory("a block that was lent is on its way no more")
-            if freed:
-                arena.notify()
-        return 0
-
     # ---- everything else
 
     cdef int _pickle(self, object value) except -1:
@@ -549,16 +451,16 @@ cdef class Encoder:
         if pickling is None or pickling.busy:
             pickling = self.pickling = Pickling()
         cdef int known = self.known
-        array_calls.near = NULL if self.arenas is None else <PyObject*>self.arenas
+        array_calls.near = NULL if self.loans.arenas is None else <PyObject*>self.loans.arenas
         stream = pickling.dumps(value)
         views, pickling.views = pickling.views, None
         self._forget()
         self.reached = False
         self.known = known
         self.root = <PyObject*>value
-        if views is not None and known and self.arenas is not None:
+        if views is not None and known and self.loans.arenas is not None:
             for view in views:
-                if self.arenas.find(PyMemoryView_GET_BUFFER(view).buf) is not None:
+                if self.loans.arenas.find(PyMemoryView_GET_BUFFER(view).buf) is not None:
                     self.reached = True
             view = None
             if self.reached:
@@ -663,14 +565,10 @@ cdef class Encoder:
         return 0
 
     cdef inline void _forget(self):
-        if self.nrefs:
-            self._take_back()
-        self.nbytes = self.total = self.lent = 0
+        if self.loans.is_used:
+            self.loans.forget()
+        self.nbytes = self.total = 0
         self.nseen = self.ndoubted = 0
-        self.nranges = 0
-        if self.ncounted:
-            self.ncounted = 0
-            memset(self.tally, 0, sizeof(self.tally))
         self.repeated = 0
         self._drop_pieces()
 

@@ -494,9 +494,9 @@ cdef class SharedOut(OutPort):
             raise CorruptMemory("this is no ring")
         if pp_arena_open(&self.arena, &home.arena.segment.segment, owner) != PP_OK:
             raise CorruptMemory("this is no arena")
-        self.encoder.arenas = home.arenas
-        self.encoder.home = home.arena
-        self.encoder.lender = <unsigned short>owner
+        self.encoder.loans.arenas = home.arenas
+        self.encoder.loans.home = home.arena
+        self.encoder.loans.lender = <unsigned short>owner
         self.kind = PP_INLINE
         # A lease says of one publication at a time whether it is out.
         self.pours = self.port.several and self.lease == NULL
@@ -507,15 +507,15 @@ cdef class SharedOut(OutPort):
             # Before anything is lent: which publication will stand for it, should this process die.
             store64(&self.lease.lending, ((load64(&self.lease.out) >> PP_OUT_SHIFT) + 1) & EMITTED_MASK)
         self.encoder.known = self.known
-        self.encoder.shared = self.shared
+        self.encoder.loans.shared = self.shared
         self.encoder.encode(value)
-        self.bulk = self.encoder.total + self.encoder.lent
+        self.bulk = self.encoder.total + self.encoder.loans.nbytes
         self.head = head[0]
         self.prefix = further
         self.head.kind = PP_INLINE
         self.head.nbytes = 0
-        self.head.refs = <unsigned short>self.encoder.nrefs
-        refs = self.encoder.nrefs * sizeof(pp_reference)
+        self.head.refs = <unsigned short>self.encoder.loans.nrefs
+        refs = self.encoder.loans.nrefs * sizeof(pp_reference)
         if further:
             memcpy(self.extra, extra, further)
         if further + refs + self.encoder.total > PP_BODY_BYTES:
@@ -574,7 +574,7 @@ cdef class SharedOut(OutPort):
         if self.prefix:
             memcpy(data, self.extra, self.prefix)
         if self.head.refs:
-            memcpy(data + REFS_IN_BLOCK, self.encoder.refs, self.head.refs * sizeof(pp_reference))
+            memcpy(data + REFS_IN_BLOCK, self.encoder.loans.refs, self.head.refs * sizeof(pp_reference))
         self.encoder.write_to(data + prefix)
         self.encoder.written()
         self.has_block = True
@@ -644,13 +644,13 @@ cdef class SharedOut(OutPort):
                 memcpy(body, self.extra, self.prefix)
                 body += self.prefix
             if self.head.refs:
-                memcpy(body, self.encoder.refs, self.head.refs * sizeof(pp_reference))
+                memcpy(body, self.encoder.loans.refs, self.head.refs * sizeof(pp_reference))
                 body += self.head.refs * sizeof(pp_reference)
             memcpy(body, self.encoder.data, self.encoder.nbytes)
         pp_push_publish(&self.port, slot, self.lease, self.outlet)
         if self.head.refs:
             PP_FAULT_POINT("references published")
-            self.encoder.sent()
+            self.encoder.loans.sent()
         return 0
 
     cdef bint is_crowded(self) noexcept:

@@ -29,7 +29,7 @@ class WorkerInfo(NamedTuple):
 
 
 class StageStatus:
-    """How far a stage is: what `on_done` gets as `stage_status`.
+    """How far a stage is, whenever it is asked: what `on_done` gets as `stage_status`.
 
     Args:
         active: Says how many workers of the stage have not finished; the one that asks has.
@@ -49,7 +49,8 @@ class StageStatus:
         return self._active() == 0
 
     def __repr__(self) -> str:
-        return f"StageStatus(done={self.done}, active_workers={self.active_workers})"
+        active = self._active()  # once: it may be another the next time
+        return f"StageStatus(done={active == 0}, active_workers={active})"
 
 
 class Injection(NamedTuple):

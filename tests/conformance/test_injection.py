@@ -42,12 +42,13 @@ def test_worker_info_is_injected_everywhere(every_front: Any, journal: Journal) 
 
 def test_on_done_sees_the_last_worker_finish(every_front: Any, journal: Journal) -> None:
     def on_done(stage_status: Any) -> None:
-        journal.note((stage_status.done, stage_status.active_workers))
+        # In this order: the others may finish in between.
+        journal.note((stage_status.active_workers, stage_status.done))
 
     list(every_front.map(abs, range(10), workers=3, on_done=on_done))
     notes = journal.read()
-    assert (True, 0) in notes
-    assert all(done == (active == 0) and 0 <= active < 3 for done, active in notes)
+    assert (0, True) in notes
+    assert all(0 <= active < 3 and (done or active) for active, done in notes)
 
 
 def test_callbacks_run_without_elements(front: Any, journal: Journal) -> None:
