@@ -87,8 +87,10 @@ def _descriptors() -> set[tuple[int, str]]:
 def _mappings() -> set[str]:
     if not os.path.exists("/proc/self/maps"):
         return set()
-    with open("/proc/self/maps") as file:
-        return {line.strip() for line in file if "/memfd:" in line or "/dev/shm/" in line}
+    with open("/proc/self/maps", "rb") as file:
+        maps = file.read()
+    lines = maps.splitlines() if b"/memfd:" in maps or b"/dev/shm/" in maps else []
+    return {line.decode(errors="replace") for line in lines if b"/memfd:" in line or b"/dev/shm/" in line}
 
 
 def _shared_names() -> set[str]:

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 # How long the stacks of all processes may take to be written.
 DUMP_S = 2.0
@@ -66,26 +67,63 @@ def descendants(pid: int) -> dict[int, str]:
 
     Empty where the system has no /proc.
     """
-    children: dict[int, list[int]] = {}
-    names: dict[int, str] = {}
-    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/stat", "rb") as file:
-                name, _, rest = file.read().rpartition(b")")
-        except OSError:
-            continue  # it has ended meanwhile
-        state, parent = rest.split()[:2]
-        children.setdefault(int(parent), []).append(int(entry))
-        names[int(entry)] = f"{name.partition(b'(')[2].decode(errors='replace')}, state {state.decode()}"
+    children_of = (
+        _listed_children if os.path.exists(f"/proc/self/task/{os.getpid()}/children") else _searched()
+    )
     found: dict[int, str] = {}
     todo = [pid]
     while todo:
-        for child in children.get(todo.pop(), ()):
-            found[child] = names[child]
-            todo.append(child)
+        for child in children_of(todo.pop()):
+            status = _status(child)
+            if status is not None and child not in found:
+                found[child] = status[0]
+                todo.append(child)
     return found
+
+
+def _listed_children(pid: int) -> set[int]:
+    """The children of a process, as Linux lists them. It may skip one while another ends: look until it says
+    the same twice."""
+    last, now = None, _children_now(pid)
+    while now != last:
+        last, now = now, _children_now(pid)
+    return now
+
+
+def _children_now(pid: int) -> set[int]:
+    found: set[int] = set()
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found  # it has ended meanwhile
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found.update(map(int, file.read().split()))
+        except OSError:
+            continue  # so has this thread
+    return found
+
+
+def _searched() -> Callable[[int], list[int]]:
+    """The same by a look at all processes, for kernels that keep no lists."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        status = _status(int(entry)) if entry.isdigit() else None
+        if status is not None:
+            children.setdefault(status[1], []).append(int(entry))
+    return lambda pid: children.get(pid, [])
+
+
+def _status(pid: int) -> tuple[str, int] | None:
+    """What a process is, for people, and its parent; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            name, _, rest = file.read().rpartition(b")")
+    except OSError:
+        return None
+    state, parent = rest.split()[:2]
+    return f"{name.partition(b'(')[2].decode(errors='replace')}, state {state.decode()}", int(parent)
 
 
 def command_line(pid: int) -> str:
