@@ -585,6 +585,8 @@ uint32_t pp_ring_mend(pp_ring *ring, pp_lease *lease, uint32_t owner) {
     if (lease != NULL) settle_rest(lease);
     for (uint32_t i = 0; i < ring->capacity; i++) {
         uint64_t word = pp_load_acq(&slots[i].word), mending;
+        /* Slots are claimed in turn: neither this one nor any behind it was, and their pages need not be taken. */
+        if (word == 0 && near == 0) break;
         if (owner_of(word) != owner) continue;
         /* The word has its lap's low bits; the hint is at most a lap away. */
         uint64_t position = (near + (uint64_t)lead_of(word, near)) * ring->capacity + i;

@@ -17,6 +17,7 @@ cdef class Arena:
     cdef uint64_t generation     # of the process that adopted it
     cdef uint64_t limit
     cdef Looks **looks           # how this process looks at each block, by chunk
+    cdef bint has_looks          # at any
     cdef uint64_t nheld          # blocks that it looks at
     cdef bint keeps              # some of them for good
     cdef bint over               # the run is: what is dropped is never used again

@@ -207,9 +207,10 @@ cdef class Arena:
         cdef uint64_t i
         self.nheld = 0
         self.keeps = False
-        for i in range(self.handle.chunks if self.looks != NULL else 0):
+        for i in range(self.handle.chunks if self.has_looks else 0):
             free(self.looks[i])
             self.looks[i] = NULL
+        self.has_looks = False
 
     def connect(self, int bell):
         """Say what rings for a loop that waits for room here; -1 for none."""
@@ -268,6 +269,7 @@ cdef class Arena:
             self.looks[chunk] = <Looks *>calloc(PP_CHUNK_BYTES // PP_BLOCK_MIN, sizeof(Looks))
             if self.looks[chunk] == NULL:
                 raise MemoryError
+            self.has_looks = True
         return &self.looks[chunk][block.offset % PP_CHUNK_BYTES // PP_BLOCK_MIN]
 
     cdef bint hold(self, pp_descriptor block, bint read_only) except -1:
