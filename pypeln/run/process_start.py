@@ -19,6 +19,9 @@ from pypeln.run.main_module import (
 )
 from pypeln.run.notes import add_note
 
+# As many descriptors as asking the fork server takes: a connection and two pipes.
+PIPES_TO_ASK = 3
+
 
 def start_process(process: BaseProcess, start_method: str) -> None:
     """`process.start()`, without the descriptors that multiprocessing forgets when fork is refused.
@@ -29,6 +32,8 @@ def start_process(process: BaseProcess, start_method: str) -> None:
         UnguardedMainError: It died because it came to this pipeline when it imported the program.
         Exception: What pickling the process's arguments raised, when it is spawned.
     """
+    if start_method == "forkserver":
+        _have_descriptors(PIPES_TO_ASK)
     try:
         with only_a_file_that_exists(start_method):
             process.start()
@@ -41,6 +46,24 @@ def start_process(process: BaseProcess, start_method: str) -> None:
     except EOFError as error:
         _explain(error, process, start_method)
         raise
+
+
+def _have_descriptors(pipes: int) -> None:
+    """Whether so many more pipes can be opened, found out before the fork server is asked.
+
+    It dies of a client that connects and then has nothing to send, because its pipes cannot be opened. With
+    it goes the news of every process that it has started, of other runs as well. So in CPython 3.10 to 3.13.
+
+    Raises:
+        OSError: They cannot.
+    """
+    opened: list[int] = []
+    try:
+        for _ in range(pipes):
+            opened += os.pipe()
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 def _explain(error: Exception, process: BaseProcess, start_method: str) -> None:

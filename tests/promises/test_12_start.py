@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import threading
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,12 @@ class Baseline:
         assert len(shared_mappings()) == self.mappings, what
 
 
-def test_promise_12_descriptors_run_out_at_every_point(fork: None) -> None:
-    """One more descriptor is allowed each time, until there are enough."""
+@pytest.mark.parametrize("start_method", ["fork", "forkserver"], indirect=True)
+def test_promise_12_descriptors_run_out_at_every_point(start_method: str) -> None:
+    """One more descriptor is allowed each time, until there are enough. The fork server outlives them all."""
     stage = mixed()
     assert list(stage) == list(range(20))
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     refused = 0
     fillers = [os.open(os.devnull, os.O_RDONLY)]
@@ -73,6 +76,7 @@ def test_promise_12_descriptors_run_out_at_every_point(fork: None) -> None:
         os.close(fd)
     assert got == list(range(20))
     assert refused > 10
+    assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
 
 
 def test_promise_12_forks_are_refused_at_every_point(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
