@@ -105,6 +105,8 @@ typedef struct pp_port {
     pp_recent written; /* producers: the slot that was published last */
     pp_tip tip; /* and what is known of it */
     pp_recent read; /* consumers: the slot that an element was taken from last */
+    uint64_t rest; /* with a lease: its `rest` for which the cursor stands in `pack` */
+    pp_cursor cursor;
     /* Consumers of a `sole` ring without a lease: what was in the slot that was claimed last. */
     pp_slot batch;
     uint32_t batch_next, batch_count;
