@@ -22,9 +22,11 @@
 
 /* What a producer knows of the slot that it published last. */
 typedef struct pp_tip {
-    pp_head like;  /* as the next element's head has to be if it is to go there, but for its length */
-    uint32_t used; /* bytes of the body */
-    bool open;     /* whether others may follow what is there */
+    uint64_t index0; /* of the next element, if it is to go there */
+    uint32_t used;   /* bytes of the body */
+    uint16_t lane;
+    uint8_t kind;
+    bool open; /* whether others may follow what is there */
 } pp_tip;
 
 /* Whether an element may share a slot with others. */
@@ -33,39 +35,48 @@ static inline bool pp_head_is_plain(const pp_head *head) {
 }
 
 static inline bool pp_tip_has_room(const pp_tip *tip, uint32_t nbytes) {
-    return tip->used + nbytes + (tip->like.kind == PP_INLINE) <= PP_BODY_BYTES;
+    return tip->used + nbytes + (tip->kind == PP_INLINE) <= PP_BODY_BYTES;
 }
 
-/* Whether an element of so many payload bytes can follow those in the slot of the tip. */
-static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *head, uint32_t nbytes) {
-    const size_t skipped = offsetof(pp_head, refs);
-    return tip->open && memcmp(&tip->like.refs, &head->refs, sizeof *head - skipped) == 0 &&
+/* Whether an element that may share a slot can follow those in the slot of the tip. */
+static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *place, uint8_t kind, uint32_t nbytes) {
+    return tip->open && place->index0 == tip->index0 && place->lane == tip->lane && kind == tip->kind &&
            pp_tip_has_room(tip, nbytes);
 }
 
 /* An element was written into a fresh slot. */
 static inline void pp_tip_begin(pp_tip *tip, const pp_head *head, uint32_t nbytes) {
-    tip->like = *head;
-    tip->like.index0++;
+    tip->index0 = head->index0 + 1;
     tip->used = nbytes;
+    tip->lane = head->lane;
+    tip->kind = head->kind;
     tip->open = pp_head_is_plain(head);
 }
 
 /* Room for the payload of the element that is added. */
 static inline unsigned char *pp_tip_add(pp_tip *tip, unsigned char *body, uint32_t nbytes) {
     unsigned char *room = body + tip->used;
-    if (tip->like.kind == PP_INLINE) *room++ = (unsigned char)nbytes;
+    if (tip->kind == PP_INLINE) *room++ = (unsigned char)nbytes;
     tip->used = (uint32_t)(room - body) + nbytes;
-    tip->like.index0++;
+    tip->index0++;
     return room;
 }
 
-/* memcpy for a payload: most are of a few bytes, and the call would cost more than the copy. */
+/* memcpy for a payload: most are of a few bytes, and the call would cost more than the copy.  A number is a tag of
+ * one byte with 1, 2, 4 or 8 bytes behind it, written just before: copied as it was written, it goes from store to
+ * load without a stall. */
 static inline void pp_copy_payload(unsigned char *to, const void *payload, uint32_t nbytes) {
     const unsigned char *from = payload;
+    if (nbytes == PP_POINTER_BYTES) {
+        memcpy(to, from, PP_POINTER_BYTES);
+        return;
+    }
+    if (nbytes == 0) return;
+    *to++ = *from++;
+    nbytes--;
     if (nbytes > 16) {
         memcpy(to, from, nbytes);
-    } else if (nbytes >= 8) { /* two halves that overlap */
+    } else if (nbytes >= 8) { /* here and below: two halves, which may overlap */
         memcpy(to, from, 8);
         memcpy(to + nbytes - 8, from + nbytes - 8, 8);
     } else if (nbytes >= 4) {
@@ -73,8 +84,8 @@ static inline void pp_copy_payload(unsigned char *to, const void *payload, uint3
         memcpy(to + nbytes - 4, from + nbytes - 4, 4);
     } else if (nbytes != 0) {
         to[0] = from[0];
-        to[nbytes / 2] = from[nbytes / 2];
         to[nbytes - 1] = from[nbytes - 1];
+        to[nbytes / 2] = from[nbytes / 2];
     }
 }
 

@@ -211,18 +211,19 @@ void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t out
     publish(port, slot, 1, lease, outlet);
 }
 
-int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint32_t nbytes, pp_lease *lease,
-                  uint32_t outlet) {
+int pp_push_small(pp_port *port, const pp_head *place, uint8_t kind, const void *payload, uint32_t nbytes,
+                  pp_lease *lease, uint32_t outlet) {
     pp_slot *slot;
-    if (pp_tip_admits(&port->tip, head, nbytes) && pp_push_reopen(port, &slot)) {
+    if (pp_tip_admits(&port->tip, place, kind, nbytes) && pp_push_reopen(port, &slot)) {
         PP_FAULT_POINT("slot reopened");
         pp_slot_add(slot, &port->tip, payload, nbytes);
     } else {
         int rc = pp_push_claim(port, &slot);
         if (rc != PP_OK) return rc;
         PP_FAULT_POINT("slot claimed");
-        pp_slot_begin(slot, head, payload, nbytes);
-        pp_tip_begin(&port->tip, head, nbytes);
+        pp_head head = {(uint16_t)nbytes, 0, kind, 1, place->lane, place->index0};
+        pp_slot_begin(slot, &head, payload, nbytes);
+        pp_tip_begin(&port->tip, &head, nbytes);
     }
     publish(port, slot, 1, lease, outlet);
     return PP_OK;

@@ -145,8 +145,8 @@ cdef extern from "ring.h" nogil:
                      uint32_t owner, uint32_t producer) noexcept
     int pp_push_claim(pp_port *port, pp_slot **out) noexcept
     void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) noexcept
-    int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint32_t nbytes,
-                      pp_lease *lease, uint32_t outlet) noexcept
+    int pp_push_small(pp_port *port, const pp_head *place, unsigned char kind, const void *payload,
+                      uint32_t nbytes, pp_lease *lease, uint32_t outlet) noexcept
     int pp_push_pack(pp_port *port, const pp_pack *pack) noexcept
     void pp_push_cancel(pp_port *port, pp_slot *slot) noexcept
     void pp_push_close(pp_port *port) noexcept

@@ -162,7 +162,8 @@ cdef class Worker:
     cdef int loop(self) except -1:
         """Take, call f, put, count; `recover` sees to what is raised meanwhile."""
         cdef InPort inlet = self.inlet
-        cdef object value, result
+        cdef object value
+        cdef object result = None
         cdef int outcome
         while True:
             if self.at_work:  # another try
@@ -179,10 +180,12 @@ cdef class Worker:
                     continue
                 if value is CLOSED:
                     break
-                self.element = DROPPED if inlet.reopens else value
+                if not inlet.reopens:
+                    self.element = value
+                elif self.element is not DROPPED:
+                    self.element = DROPPED
                 self.take()
             self.trying = True
-            result = None
             if self.emission != INPUT:
                 self.begin()
                 PP_FAULT_POINT("f begun")
@@ -199,7 +202,7 @@ cdef class Worker:
             if self.emission == RESULT:
                 # It may be a view of the element, and leaves without a copy when nobody else has one.
                 value = None
-                if not self.keeps:
+                if not self.keeps and self.element is not DROPPED:
                     self.element = DROPPED
             outcome = self.emit(result, value)
             value = result = None

@@ -254,7 +254,7 @@ static void a_slot_takes_no_more_than_it_has_room_for(void) {
     for (;; parts++) {
         pp_head next = head;
         next.index0 = parts;
-        if (!pp_tip_admits(&tip, &next, 2)) break;
+        if (!pp_tip_admits(&tip, &next, PP_INLINE, 2)) break;
         unsigned char *room = pp_tip_add(&tip, body, 2);
         CHECK(room >= body && room + 2 <= body + sizeof body);
         room[0] = room[1] = (unsigned char)parts;

@@ -64,7 +64,7 @@ ADAPTED: list[Change] = [
 """,
         """\
     slot->body.set(slot->body.get()); /* whoever reads meanwhile would race with this */
-    tip->like.index0++;
+    tip->index0++;
 """,
     ),
     # What a sole consumer keeps in its port is its own memory; ports here are copied, atomic words are not.
