@@ -381,7 +381,7 @@ static int pop_claim(pp_port *port, pp_slot **out) {
     if (!idle) return PP_EMPTY;
     /* Who has seen an element in somebody's hands, with others behind it, sleeps: nobody else will say that
      * they are gone. */
-    if (pp_load_seq(&ring->not_empty.waiters) != 0) pp_spot_wake_all(&ring->not_empty, port->bell);
+    pp_spot_wake_all(&ring->not_empty, -1);
     return PP_CLOSED;
 }
 
