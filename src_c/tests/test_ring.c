@@ -229,8 +229,8 @@ static void while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end
     pp_pop_free(&reader, slot);
     CHECK_EQUAL(pp_load_acq(&ring->not_empty.waiters), 0);
     CHECK(pop(&other, &element) == PP_OK && element == 1);
-    pp_spot_register(
-        &ring->not_empty); /* a third has seen an element in the hands of the second, and sleeps */
+    /* A third has seen an element in the hands of the second, and sleeps. */
+    pp_spot_register(&ring->not_empty);
     CHECK_EQUAL(pop(&other, &element), PP_CLOSED);
     CHECK_EQUAL(pp_load_acq(&ring->not_empty.waiters), 0);
     CHECK_EQUAL(pp_wait_pop(&reader, 1000000), PP_OK);
