@@ -1,24 +1,5 @@
-/* lease.c - the decision about an element, and what a death in the middle of it leaves: see lease.h. */
+/* lease.c - what a death in the middle of a decision leaves, and what is noted for an element: see lease.h. */
 #include "lease.h"
-
-void pp_lease_decide(pp_lease *lease, uint32_t outcome, uint64_t puts, uint64_t sent_now) {
-    /* Only this worker writes its counters. Values and not increments, so that storing them twice is
-     * storing them once. */
-    pp_store_rlx(&lease->outcome, outcome);
-    pp_store_rlx(&lease->puts, puts);
-    pp_store_rlx(&lease->count, pp_load_rlx(&lease->outcomes[outcome]) + 1);
-    pp_store_rlx(&lease->sent_now, sent_now);
-    /* Crash before this store: undecided, executed again or lost. Crash after it: settle counts. */
-    pp_store_rel(&lease->decided, pp_load_rlx(&lease->in));
-}
-
-int pp_lease_apply(pp_lease *lease) {
-    uint64_t outcome = pp_load_rlx(&lease->outcome);
-    if (outcome >= PP_OUTCOMES) return PP_CORRUPT;
-    pp_store_rel(&lease->outcomes[outcome], pp_load_rlx(&lease->count));
-    pp_store_rel(&lease->sent, pp_load_rlx(&lease->sent_now));
-    return PP_OK;
-}
 
 uint64_t pp_lease_noted(const pp_lease *lease, const pp_a64 *word) {
     uint64_t noted = pp_load_acq(word);

@@ -84,9 +84,26 @@ typedef struct pp_lease {
 #define PP_BEGUN_MASK (((uint64_t)1 << PP_BEGUN_SHIFT) - 1)
 
 /* The element in hand ends like this, with so many puts out; `sent` will be sent_now. */
-void pp_lease_decide(pp_lease *lease, uint32_t outcome, uint64_t puts, uint64_t sent_now);
+static inline void pp_lease_decide(pp_lease *lease, uint32_t outcome, uint64_t puts, uint64_t sent_now) {
+    /* Only this worker writes its counters. Values and not increments, so that storing them twice is
+     * storing them once. */
+    pp_store_rlx(&lease->outcome, outcome);
+    pp_store_rlx(&lease->puts, puts);
+    pp_store_rlx(&lease->count, pp_load_rlx(&lease->outcomes[outcome]) + 1);
+    pp_store_rlx(&lease->sent_now, sent_now);
+    /* Crash before this store: undecided, executed again or lost. Crash after it: settle counts. */
+    pp_store_rel(&lease->decided, pp_load_rlx(&lease->in));
+}
+
 /* Count what was decided. Idempotent until the next take. PP_OK, or PP_CORRUPT when it is no outcome. */
-int pp_lease_apply(pp_lease *lease);
+static inline int pp_lease_apply(pp_lease *lease) {
+    uint64_t outcome = pp_load_rlx(&lease->outcome);
+    if (outcome >= PP_OUTCOMES) return PP_CORRUPT;
+    pp_store_rel(&lease->outcomes[outcome], pp_load_rlx(&lease->count));
+    pp_store_rel(&lease->sent, pp_load_rlx(&lease->sent_now));
+    return PP_OK;
+}
+
 /* The value that a word which names a position has for the element in hand; 0 when it names another. */
 uint64_t pp_lease_noted(const pp_lease *lease, const pp_a64 *word);
 /* Note a value, of PP_BEGUN_SHIFT bits, for the element in hand. */

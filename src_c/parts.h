@@ -38,10 +38,10 @@ static inline bool pp_tip_has_room(const pp_tip *tip, uint32_t nbytes) {
     return tip->used + nbytes + (tip->kind == PP_INLINE) <= PP_BODY_BYTES;
 }
 
-/* Whether an element of so many payload bytes can follow those in the slot of the tip. */
-static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *head, uint32_t nbytes) {
-    return tip->open && head->index0 == tip->index0 && head->lane == tip->lane && head->kind == tip->kind &&
-           pp_head_is_plain(head) && pp_tip_has_room(tip, nbytes);
+/* Whether an element that may share a slot can follow those in the slot of the tip. */
+static inline bool pp_tip_admits(const pp_tip *tip, const pp_head *place, uint8_t kind, uint32_t nbytes) {
+    return tip->open && place->index0 == tip->index0 && place->lane == tip->lane && kind == tip->kind &&
+           pp_tip_has_room(tip, nbytes);
 }
 
 /* An element was written into a fresh slot. */
@@ -62,15 +62,42 @@ static inline unsigned char *pp_tip_add(pp_tip *tip, unsigned char *body, uint32
     return room;
 }
 
+/* memcpy for a payload: most are of a few bytes, and the call would cost more than the copy.  A number is a tag of
+ * one byte with 1, 2, 4 or 8 bytes behind it, written just before: copied as it was written, it goes from store to
+ * load without a stall. */
+static inline void pp_copy_payload(unsigned char *to, const void *payload, uint32_t nbytes) {
+    const unsigned char *from = payload;
+    if (nbytes == PP_POINTER_BYTES) {
+        memcpy(to, from, PP_POINTER_BYTES);
+        return;
+    }
+    if (nbytes == 0) return;
+    *to++ = *from++;
+    nbytes--;
+    if (nbytes > 16) {
+        memcpy(to, from, nbytes);
+    } else if (nbytes >= 8) { /* here and below: two halves, which may overlap */
+        memcpy(to, from, 8);
+        memcpy(to + nbytes - 8, from + nbytes - 8, 8);
+    } else if (nbytes >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + nbytes - 4, from + nbytes - 4, 4);
+    } else if (nbytes != 0) {
+        to[0] = from[0];
+        to[nbytes - 1] = from[nbytes - 1];
+        to[nbytes / 2] = from[nbytes / 2];
+    }
+}
+
 /* Write the first element of a slot. */
 static inline void pp_slot_begin(pp_slot *slot, const pp_head *head, const void *payload, uint32_t nbytes) {
     slot->head = *head;
-    memcpy(slot->body.bytes, payload, nbytes);
+    pp_copy_payload(slot->body.bytes, payload, nbytes);
 }
 
 /* Write one more behind those that the tip knows of. */
 static inline void pp_slot_add(pp_slot *slot, pp_tip *tip, const void *payload, uint32_t nbytes) {
-    memcpy(pp_tip_add(tip, slot->body.bytes, nbytes), payload, nbytes);
+    pp_copy_payload(pp_tip_add(tip, slot->body.bytes, nbytes), payload, nbytes);
 }
 
 /* A slot that is being filled where nobody sees it yet, from a source that never waits. */
@@ -102,38 +129,51 @@ static inline bool pp_pack_add(pp_pack *pack, const void *payload, uint32_t nbyt
     return true;
 }
 
-/* Where the payload of an element of a slot is; NULL when the slot is damaged. */
+/* Where in a body a reader is that takes one element after the other: zeros before the first. */
+typedef struct pp_cursor {
+    uint32_t part;
+    uint32_t begin, end; /* of its payload */
+} pp_cursor;
+
+/* Move a cursor on to an element of a slot; where its payload is, or NULL when the slot is damaged. */
+static inline const unsigned char *pp_part_at(const pp_head *head, const unsigned char *body, uint32_t part,
+                                              pp_cursor *cursor, uint32_t *nbytes) {
+    const bool objects = head->kind == PP_OBJECT;
+    if (cursor->end == 0) {
+        if (part != 0 && !pp_head_is_plain(head)) return NULL;
+        cursor->end = objects ? PP_POINTER_BYTES : head->nbytes;
+    }
+    while (cursor->part < part) {
+        uint32_t at = cursor->end;
+        if (!objects && at >= PP_BODY_BYTES) return NULL;
+        uint32_t length = objects ? PP_POINTER_BYTES : body[at++];
+        if (at + length > PP_BODY_BYTES) return NULL;
+        *cursor = (pp_cursor){cursor->part + 1, at, at + length};
+    }
+    *nbytes = cursor->end - cursor->begin;
+    return body + cursor->begin;
+}
+
+/* The same for one element. */
 static inline const unsigned char *pp_part(const pp_head *head, const unsigned char *body, uint32_t part,
                                            uint32_t *nbytes) {
-    uint32_t at = 0, length = head->kind == PP_OBJECT ? PP_POINTER_BYTES : head->nbytes;
-    if (part != 0 && !pp_head_is_plain(head)) return NULL;
-    if (head->kind == PP_OBJECT) {
-        at = part * PP_POINTER_BYTES;
-    } else {
-        for (uint32_t i = 0; i < part; i++) {
-            at += length;
-            if (at >= PP_BODY_BYTES) return NULL;
-            length = body[at++];
-        }
-    }
-    if (part != 0 && at + length > PP_BODY_BYTES) return NULL;
-    *nbytes = length;
-    return body + at;
+    pp_cursor cursor = {0, 0, 0};
+    return pp_part_at(head, body, part, &cursor, nbytes);
 }
 
 /* An element of a slot as one that has a slot to itself; false when the slot is damaged. */
-static inline bool pp_part_copy(pp_slot *to, const pp_slot *from, uint32_t part) {
+static inline bool pp_part_copy(pp_slot *to, const pp_slot *from, uint32_t part, pp_cursor *cursor) {
     to->head = from->head;
     if (part == 0) {
         to->body = from->body;
         return true;
     }
     uint32_t nbytes;
-    const unsigned char *payload = pp_part(&from->head, from->body.bytes, part, &nbytes);
+    const unsigned char *payload = pp_part_at(&from->head, from->body.bytes, part, cursor, &nbytes);
     if (payload == NULL) return false;
     to->head.nbytes = (uint16_t)nbytes;
     to->head.index0 += part;
-    memcpy(to->body.bytes, payload, nbytes);
+    pp_copy_payload(to->body.bytes, payload, nbytes);
     return true;
 }
 

@@ -211,18 +211,19 @@ void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t out
     publish(port, slot, 1, lease, outlet);
 }
 
-int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint32_t nbytes, pp_lease *lease,
-                  uint32_t outlet) {
+int pp_push_small(pp_port *port, const pp_head *place, uint8_t kind, const void *payload, uint32_t nbytes,
+                  pp_lease *lease, uint32_t outlet) {
     pp_slot *slot;
-    if (pp_tip_admits(&port->tip, head, nbytes) && pp_push_reopen(port, &slot)) {
+    if (pp_tip_admits(&port->tip, place, kind, nbytes) && pp_push_reopen(port, &slot)) {
         PP_FAULT_POINT("slot reopened");
         pp_slot_add(slot, &port->tip, payload, nbytes);
     } else {
         int rc = pp_push_claim(port, &slot);
         if (rc != PP_OK) return rc;
         PP_FAULT_POINT("slot claimed");
-        pp_slot_begin(slot, head, payload, nbytes);
-        pp_tip_begin(&port->tip, head, nbytes);
+        pp_head head = {(uint16_t)nbytes, 0, kind, 1, place->lane, place->index0};
+        pp_slot_begin(slot, &head, payload, nbytes);
+        pp_tip_begin(&port->tip, &head, nbytes);
     }
     publish(port, slot, 1, lease, outlet);
     return PP_OK;
@@ -377,7 +378,11 @@ static int pop_claim(pp_port *port, pp_slot **out) {
     /* Everything that will ever come was published before the flags: one more look decides. */
     rc = claim_next(port, out, &idle);
     if (rc != PP_EMPTY) return rc;
-    return idle ? PP_CLOSED : PP_EMPTY;
+    if (!idle) return PP_EMPTY;
+    /* Who has seen an element in somebody's hands, with others behind it, sleeps: nobody else will say that
+     * they are gone. */
+    pp_spot_wake_all(&ring->not_empty, -1);
+    return PP_CLOSED;
 }
 
 /* A slot of which everything is out. */
@@ -428,8 +433,10 @@ static inline void hold(pp_lease *lease, uint64_t position, uint32_t part) {
     pp_store_rel(&lease->in, place_of(position, part) + 1);
 }
 
-static inline void keep_rest(pp_lease *lease, uint64_t position, uint32_t part, uint32_t count) {
-    pp_store_rel(&lease->rest, place_of(position, part) << PP_PART_BITS | count);
+static inline uint64_t keep_rest(pp_lease *lease, uint64_t position, uint32_t part, uint32_t count) {
+    uint64_t rest = place_of(position, part) << PP_PART_BITS | count;
+    pp_store_rel(&lease->rest, rest);
+    return rest;
 }
 
 int pp_pop_lease(pp_port *port, pp_lease *lease) {
@@ -438,12 +445,13 @@ int pp_pop_lease(pp_port *port, pp_lease *lease) {
     uint32_t part = rest >> PP_PART_BITS & PP_PART_MASK, count = rest & PP_PART_MASK;
     if (part < count) {
         uint64_t position = rest >> 2 * PP_PART_BITS;
-        if (!pp_part_copy(&lease->element, &lease->pack, part)) return PP_CORRUPT;
+        if (port->rest != rest) port->cursor = (pp_cursor){0, 0, 0}; /* it was a predecessor's */
+        if (!pp_part_copy(&lease->element, &lease->pack, part, &port->cursor)) return PP_CORRUPT;
         /* Crash before this store: the rest begins with it. */
         hold(lease, position, part);
         /* Crash here: in both places: mend lets the rest begin behind it. */
         PP_FAULT_POINT("element leased");
-        keep_rest(lease, position, part + 1, count);
+        port->rest = keep_rest(lease, position, part + 1, count);
         port->busy++;
         return PP_OK;
     }
@@ -452,7 +460,8 @@ int pp_pop_lease(pp_port *port, pp_lease *lease) {
     if (rc != PP_OK) return rc;
     part = port->part;
     count = count_of(port->word);
-    if (!pp_part_copy(&lease->element, slot, part)) return PP_CORRUPT;
+    port->cursor = (pp_cursor){0, 0, 0};
+    if (!pp_part_copy(&lease->element, slot, part, &port->cursor)) return PP_CORRUPT;
     bool whole = port->sole && part + 1 < count;
     if (whole) {
         lease->pack.head = slot->head;
@@ -463,7 +472,7 @@ int pp_pop_lease(pp_port *port, pp_lease *lease) {
     /* Crash here: in both places: mend only frees the slot. */
     PP_FAULT_POINT("element leased");
     if (whole) {
-        keep_rest(lease, port->position, part + 1, count);
+        port->rest = keep_rest(lease, port->position, part + 1, count);
         port->busy++;
         free_slot(port, slot);
     } else {
@@ -474,9 +483,11 @@ int pp_pop_lease(pp_port *port, pp_lease *lease) {
 
 /* ---- waiting ---- */
 
+/* Or that nothing will come: but not while an element is in somebody's hands who has others to give back. */
 static bool can_pop(pp_port *port) {
-    found f;
-    return port->batch_next != port->batch_count || look(port, &f) != PP_EMPTY;
+    found f = {NULL, 0, 0, false};
+    return port->batch_next != port->batch_count || look(port, &f) != PP_EMPTY ||
+           (f.idle && all_closed(port->ring, port->producers));
 }
 
 static bool can_push(pp_port *port) {
@@ -492,7 +503,7 @@ static bool drained(pp_port *port) {
 
 /* One waiting loop for both sides: `ready` ends the wait, `rested` ends a nap. */
 static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bool (*ready)(pp_port *),
-                           bool (*rested)(pp_port *), bool ends_when_closed) {
+                           bool (*rested)(pp_port *)) {
     pp_ring *ring = port->ring;
     for (int i = 0; i < SPINS; i++) {
         if (rested(port)) return PP_OK;
@@ -511,18 +522,17 @@ static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bo
     uint32_t key = pp_spot_register(spot);
     if (ready(port)) return PP_OK;
     if (pp_load_seq(&ring->aborted)) return PP_ABORTED;
-    if (ends_when_closed && all_closed(ring, port->producers)) return PP_OK;
     int rc = pp_spot_sleep(spot, key, span);
     if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
     return rc;
 }
 
 int pp_wait_pop(pp_port *port, uint64_t timeout_ns) {
-    return wait_for(port, &port->ring->not_empty, timeout_ns, can_pop, can_pop, true);
+    return wait_for(port, &port->ring->not_empty, timeout_ns, can_pop, can_pop);
 }
 
 int pp_wait_push(pp_port *port, uint64_t timeout_ns) {
-    return wait_for(port, &port->ring->not_full, timeout_ns, can_push, drained, false);
+    return wait_for(port, &port->ring->not_full, timeout_ns, can_push, drained);
 }
 
 int pp_wait_block(pp_port *port, uint64_t timeout_ns) {
@@ -561,7 +571,8 @@ static void move_into_lease(pp_ring *ring, const pp_slot *slot, uint64_t positio
     uint32_t part = taken_of(word), count = count_of(word);
     bool whole = ring->sole && part + 1 < count;
     if (pp_load_acq(&lease->in) != place_of(position, part) + 1) {
-        if (!pp_part_copy(&lease->element, slot, part)) return;
+        pp_cursor cursor = {0, 0, 0};
+        if (!pp_part_copy(&lease->element, slot, part, &cursor)) return;
         if (whole) {
             lease->pack.head = slot->head;
             lease->pack.body = slot->body;

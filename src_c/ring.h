@@ -105,6 +105,8 @@ typedef struct pp_port {
     pp_recent written; /* producers: the slot that was published last */
     pp_tip tip; /* and what is known of it */
     pp_recent read; /* consumers: the slot that an element was taken from last */
+    uint64_t rest; /* with a lease: its `rest` for which the cursor stands in `pack` */
+    pp_cursor cursor;
     /* Consumers of a `sole` ring without a lease: what was in the slot that was claimed last. */
     pp_slot batch;
     uint32_t batch_next, batch_count;
@@ -126,10 +128,12 @@ int pp_push_claim(pp_port *port, pp_slot **out);
 bool pp_push_reopen(pp_port *port, pp_slot **out);
 /* Publish the claimed slot. With a lease, through the lease's emit protocol. */
 void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet);
-/* All of that for an element whose payload fits a slot: into the slot that this port published last, if it goes there,
- * else into a new one. PP_OK, PP_FULL, PP_ABORTED, PP_CORRUPT. */
-int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint32_t nbytes, pp_lease *lease,
-                  uint32_t outlet);
+/* All of that for an element of this kind whose payload fits a slot, with one dimension and no references: into the
+ * slot that this port published last, if it goes there, else into a new one. Of `place` only index0 and lane are looked
+ * at: a head made for this call would be read before its parts have come together. PP_OK, PP_FULL, PP_ABORTED,
+ * PP_CORRUPT. */
+int pp_push_small(pp_port *port, const pp_head *place, uint8_t kind, const void *payload, uint32_t nbytes,
+                  pp_lease *lease, uint32_t outlet);
 /* And for the elements of a slot that was filled elsewhere, all at once. Of a port without a lease. */
 int pp_push_pack(pp_port *port, const pp_pack *pack);
 /* Give a claimed slot back as a hole, when filling it failed. */

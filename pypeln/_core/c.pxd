@@ -106,6 +106,12 @@ cdef extern from "parts.h" nogil:
     void pp_tip_begin(pp_tip *tip, const pp_head *head, uint32_t nbytes) noexcept
     void pp_pack_begin(pp_pack *pack, const pp_head *first) noexcept
     bint pp_pack_add(pp_pack *pack, const void *payload, uint32_t nbytes) noexcept
+    ctypedef struct pp_cursor:
+        uint32_t part
+        uint32_t begin
+        uint32_t end
+    const unsigned char *pp_part_at(const pp_head *head, const unsigned char *body, uint32_t part,
+                                    pp_cursor *cursor, uint32_t *nbytes) noexcept
     const unsigned char *pp_part(const pp_head *head, const unsigned char *body, uint32_t part,
                                  uint32_t *nbytes) noexcept
 
@@ -139,8 +145,8 @@ cdef extern from "ring.h" nogil:
                      uint32_t owner, uint32_t producer) noexcept
     int pp_push_claim(pp_port *port, pp_slot **out) noexcept
     void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) noexcept
-    int pp_push_small(pp_port *port, const pp_head *head, const void *payload, uint32_t nbytes,
-                      pp_lease *lease, uint32_t outlet) noexcept
+    int pp_push_small(pp_port *port, const pp_head *place, unsigned char kind, const void *payload,
+                      uint32_t nbytes, pp_lease *lease, uint32_t outlet) noexcept
     int pp_push_pack(pp_port *port, const pp_pack *pack) noexcept
     void pp_push_cancel(pp_port *port, pp_slot *slot) noexcept
     void pp_push_close(pp_port *port) noexcept

@@ -64,7 +64,7 @@ def feed(
     cdef pp_lease *lease = ledger.at(worker)
     cdef pp_head head
     cdef uint64_t extra[PP_MAX_DEPTH]
-    cdef uint64_t position = 0, waited = 0
+    cdef uint64_t position = 0
     cdef Window window
     cdef bint untracked = False
     head.kind = 0
@@ -112,7 +112,7 @@ def feed(
                 head.depth = 1
                 head.index0 = position
             outlets.known = 1  # this one; what else the source has shows in the count
-            outlets.send(value, &head, extra, &waited)
+            outlets.send(value, &head, extra)
             more(&lease.outcomes[PP_EMITTED])
             more(&lease.sent)
             position += 1

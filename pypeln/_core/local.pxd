@@ -22,4 +22,4 @@ cdef class LocalOut(OutPort):
     cdef object value
     cdef object further
     cdef pp_head head
-    cdef int hand_over(self, void *value, const pp_head *head) noexcept
+    cdef int hand_over(self, void *value, const pp_head *place, unsigned char kind) noexcept

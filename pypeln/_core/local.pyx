@@ -197,7 +197,7 @@ cdef class LocalOut(OutPort):
         cdef void *value = <void *>self.value
         cdef int rc
         if self.further is None:
-            rc = self.hand_over(value, &self.head)
+            rc = self.hand_over(value, &self.head, self.head.kind)
         else:
             rc = pp_push_claim(&self.port, &slot)
             if rc == PP_OK:
@@ -215,24 +215,19 @@ cdef class LocalOut(OutPort):
             raise RunAborted
         return PP_OK
 
-    cdef inline int hand_over(self, void *value, const pp_head *head) noexcept:
+    cdef inline int hand_over(self, void *value, const pp_head *place, unsigned char kind) noexcept:
         """Put a reference that has one dimension of index."""
         cdef int rc
         # Before it is published: who takes it may drop it at once.
         Py_INCREF(<object>value)
-        rc = pp_push_small(&self.port, head, &value, sizeof(value), NULL, 0)
+        rc = pp_push_small(&self.port, place, kind, &value, sizeof(value), NULL, 0)
         if rc != PP_OK:
             Py_DECREF(<object>value)
         return rc
 
     cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1:
-        cdef pp_head mine
-        if head.depth == 1:
-            mine = head[0]
-            mine.refs = 0
-            mine.kind = PP_OBJECT
-            if self.hand_over(<void *>value, &mine) == PP_OK:
-                return PP_OK
+        if head.depth == 1 and self.hand_over(<void *>value, head, PP_OBJECT) == PP_OK:
+            return PP_OK
         self.load(value, head, extra, False)
         return self.offer()
 

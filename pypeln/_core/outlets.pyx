@@ -38,26 +38,11 @@ cdef class Outlets:
         self.wants_ends = any(ends)
         self.unsendable = unsendable
 
-    cdef int send(
-        self, object value, const pp_head *head, const uint64_t *extra, uint64_t *waited_ns
-    ) except -1:
-        """Put an element everywhere. Adds the time spent waiting for room to waited_ns.
-
-        What loading or offering raises comes as it is, with `sending` left set: a try block here would cost
-        as much as a queue, so callers have one around many elements and ask `wrapped` what to raise.
-        """
+    cdef int send_to_all(self, object value, const pp_head *head, const uint64_t *extra) except -1:
+        """`send` where there are several outlets, a lane to add, or puts that are out already."""
         cdef Py_ssize_t i
         cdef OutPort port
-        cdef pp_head mine
-        self.sending = True
-        if self.only is not None and self.skip == 0:
-            self.only.known = self.known
-            if self.only.give(value, head, extra) != PP_OK:
-                self.wait(self.only, waited_ns)
-            self.puts += 1
-            self.sending = False
-            return 0
-        mine = head[0]
+        cdef pp_head mine = head[0]
         for i in range(self.n):
             if self.skip:
                 self.skip -= 1
@@ -68,26 +53,15 @@ cdef class Outlets:
             port.shared = self.n > 1
             mine.lane = head.lane + self.lanes[i]
             if port.give(value, &mine, extra) != PP_OK:
-                self.wait(port, waited_ns)
+                self.wait(port)
             self.puts += 1
-        self.sending = False
         return 0
 
-    cdef int send_one(self, object value, const pp_head *head, const uint64_t *extra) except -1:
-        """Put the result of an element into the one outlet, when `is_simple`."""
-        self.sending = True
-        self.only.known = 1
-        if self.only.give(value, head, extra) != PP_OK:
-            self.only.flush()
-        self.puts += 1
-        self.sending = False
-        return 0
-
-    cdef int wait(self, OutPort port, uint64_t *waited_ns) except -1:
+    cdef int wait(self, OutPort port) except -1:
         """Put what is loaded, however long it takes."""
         cdef uint64_t began = pp_now_ns()
         port.flush()
-        waited_ns[0] += pp_now_ns() - began
+        self.waited_ns += pp_now_ns() - began
         return 0
 
     cdef object wrapped(self, object error, const pp_head *head, const uint64_t *extra):
@@ -129,21 +103,14 @@ cdef class Outlets:
         self.puts = 0
         return 0
 
-    cdef int last_try(self) except -1:
-        """No other try follows: what this one did not come to again is out nevertheless."""
-        self.puts += self.skip
-        self.skip = 0
-        return 0
-
     def put(self, value, tuple index, uint64_t lane=0):
         """Put an element into every outlet, waiting for room."""
         cdef pp_head head
         cdef uint64_t extra[PP_MAX_DEPTH]
-        cdef uint64_t waited = 0
         read_index(index, lane, &head, extra)
         self.known = 0
         try:
-            self.send(value, &head, extra, &waited)
+            self.send(value, &head, extra)
         except Exception as error:
             raise self.wrapped(error, &head, extra)
 
@@ -154,12 +121,11 @@ cdef class Outlets:
         """
         cdef pp_head head
         cdef uint64_t extra[PP_MAX_DEPTH]
-        cdef uint64_t waited = 0
         read_index(index, lane, &head, extra)
         value = cell.pop()
         self.known = 1
         try:
-            self.send(value, &head, extra, &waited)
+            self.send(value, &head, extra)
         except Exception as error:
             raise self.wrapped(error, &head, extra)
 

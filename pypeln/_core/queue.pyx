@@ -216,7 +216,7 @@ cdef class InPort:
             return True
         with nogil:
             rc = pp_wait_pop(&self.port, 0)
-        return rc != PP_TIMEOUT or bool(pp_ring_closed(self.port.ring))
+        return rc != PP_TIMEOUT
 
     def fileno(self):
         """The bell of this side."""

@@ -36,7 +36,6 @@ cdef class SharedIn(InPort):
     cdef uint64_t nmarked
     cdef uint64_t marked_capacity
     cdef bint open_batch(self)
-    cdef object open_inline(self, const unsigned char *data, uint64_t nbytes)
     cdef object open_slot(self, pp_slot *slot, uint32_t part)
     cdef const unsigned char *locate(
         self, pp_slot *slot, uint32_t part, uint64_t *payload_nbytes) except NULL

@@ -21,8 +21,9 @@ from pypeln._core.c cimport (
     PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_PARTS, PP_TOOBIG, load32,
     load64, pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press,
     pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return,
-    pp_bool, pp_descriptor, pp_head, pp_nap, pp_now_ns, pp_pack_add, pp_part, pp_pop_claim, pp_pop_free,
-    pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_push_small, pp_reference, pp_ring,
+    pp_bool, pp_cursor, pp_descriptor, pp_head, pp_nap, pp_now_ns, pp_pack_add, pp_part, pp_part_at,
+    pp_pop_claim, pp_pop_free, pp_pop_lease, pp_port_open, pp_push_claim, pp_push_publish, pp_push_small,
+    pp_reference, pp_ring,
     pp_ring_abort, pp_ring_allow_several, pp_ring_bytes, pp_ring_close_for, pp_ring_closed, pp_ring_count,
     pp_ring_create, pp_ring_elements, pp_ring_mend, pp_ring_settle, pp_ring_valid, pp_ring_wake_all, pp_slot,
     pp_spot_arm, pp_tip_begin, pp_wait_block, store64,
@@ -236,15 +237,20 @@ cdef class SharedIn(InPort):
         cdef pp_slot *slot
         cdef const unsigned char *data
         cdef uint32_t nbytes
+        cdef object value
         cdef int rc
         if self.lease != NULL:
             self.answer()
             rc = pp_pop_lease(&self.port, self.lease)
             if rc == PP_OK:
                 self.head = self.lease.element.head
-                if is_inline(&self.head):
-                    return self.open_inline(self.lease.element.body.bytes, self.head.nbytes)
-                return self.open_slot(&self.lease.element, 0)
+                if not is_inline(&self.head):
+                    return self.open_slot(&self.lease.element, 0)
+                self.refs = NULL
+                self.opening = True
+                value = decode(self.lease.element.body.bytes, self.head.nbytes, self.inline_origin)
+                self.opening = False
+                return value
         else:
             if self.has_stock():
                 return self.from_stock()
@@ -257,10 +263,14 @@ cdef class SharedIn(InPort):
                 data = pp_part(&slot.head, slot.body.bytes, self.port.part, &nbytes)
                 if data == NULL:
                     raise CorruptMemory("a slot with more elements than it has room for")
+                self.refs = NULL
+                self.opening = True
                 try:
-                    return self.open_inline(data, nbytes)
+                    value = decode(data, nbytes, self.inline_origin)
                 finally:
                     pp_pop_free(&self.port, slot)
+                self.opening = False
+                return value
             if rc == PP_OK:
                 try:
                     return self.open_slot(slot, self.port.part)
@@ -292,19 +302,12 @@ cdef class SharedIn(InPort):
         finally:
             self.origin.copies = copies
 
-    cdef inline object open_inline(self, const unsigned char *data, uint64_t nbytes):
-        """The element whose head was loaded, when it is inline."""
-        self.refs = NULL
-        self.opening = True
-        cdef object value = decode(data, nbytes, self.inline_origin)
-        self.opening = False
-        return value
-
     cdef bint open_batch(self):
         """Lay in stock what can be read of the port's batch; False when its first cannot."""
         cdef pp_slot *slot = &self.port.batch
         cdef uint32_t i, nbytes, first = self.port.batch_next
         cdef const unsigned char *data
+        cdef pp_cursor cursor = pp_cursor(0, 0, 0)
         if not is_inline(&slot.head):
             return False
         self.head = slot.head
@@ -312,7 +315,7 @@ cdef class SharedIn(InPort):
         self.refs = NULL
         i = first
         while i < self.port.batch_count:
-            data = pp_part(&slot.head, slot.body.bytes, i, &nbytes)
+            data = pp_part_at(&slot.head, slot.body.bytes, i, &cursor, &nbytes)
             if data == NULL:
                 break
             try:
@@ -531,17 +534,12 @@ cdef class SharedOut(OutPort):
 
     cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1:
         cdef unsigned char payload[SCALAR_MAX]
-        cdef pp_head mine
         cdef uint32_t nbytes
         if head.depth == 1:
             nbytes = <uint32_t>encode_scalar(value, payload)
-            if nbytes:
-                mine = head[0]
-                mine.kind = PP_INLINE
-                mine.refs = 0
-                mine.nbytes = <unsigned short>nbytes
-                if pp_push_small(&self.port, &mine, payload, nbytes, self.lease, self.outlet) == PP_OK:
-                    return PP_OK
+            if nbytes and pp_push_small(
+                    &self.port, head, PP_INLINE, payload, nbytes, self.lease, self.outlet) == PP_OK:
+                return PP_OK
         self.load(value, head, extra, False)
         return self.offer()
 
@@ -613,7 +611,8 @@ cdef class SharedOut(OutPort):
         if not self.has_block and self.prefix == 0 and self.head.refs == 0:
             # Nothing that fits a slot has buffers of its own, so the encoder's data is all of it.
             rc = pp_push_small(
-                &self.port, &self.head, self.encoder.data, self.head.nbytes, self.lease, self.outlet)
+                &self.port, &self.head, self.head.kind, self.encoder.data, self.head.nbytes, self.lease,
+                self.outlet)
         else:
             rc = pp_push_claim(&self.port, &slot)
         if rc == PP_FULL:

@@ -42,7 +42,7 @@ cdef enum:
     SKIP = 1
     COLLECT = 2
 
-# In the place of an element that is not wanted any more, and can be read again should it be.
+# In the place of an element.
 cdef object DROPPED = object()
 
 cdef extern from "Python.h":
@@ -80,15 +80,15 @@ cdef class Worker:
     cdef uint64_t retries
     cdef bint counts_tries
     cdef bint keeps
-    cdef bint swift  # an attempt is but a call of f and a put
+    cdef bint decides  # somebody else may have to finish an element, or END marks follow it
     # Of the element in hand:
-    cdef object element  # DROPPED once f has returned and it is not wanted any more
+    cdef object element  # DROPPED where it is not wanted any more, or can be read again should it be
     cdef bint at_work
-    cdef bint trying  # f runs, or what it returned is being put, in `attempt_swiftly`
+    cdef bint trying  # f runs, or what it returned is being put
     cdef uint64_t tries
     cdef uint64_t children
     cdef uint64_t sent_before
-    cdef pp_head out_head  # of the output being sent
+    cdef pp_head out_head  # of the child being sent
     cdef uint64_t[16] out_extra
 
     def __init__(
@@ -107,11 +107,12 @@ cdef class Worker:
         self.guard = guard
         self.timed = timed
         self.recovery = recovery
+        self.element = DROPPED
         self.retries = recovery.retries
         self.counts_tries = recovery.counts_tries
-        # What f returns may be a view of the element, and leaves without a copy when nobody else has one.
         self.keeps = recovery.wants_element and not inlet.reopens
-        self.swift = not timed and emission in (RESULT, INPUT_IF_RESULT, NOTHING)
+        # A thread does not die alone: nobody else will have to end its element.
+        self.decides = inlet.reopens or outlets.wants_ends
 
     @property
     def index(self):
@@ -142,14 +143,7 @@ cdef class Worker:
                 return
             except (RunAborted, CorruptMemory):
                 raise
-            except Interrupted:
-                if not self.trying:
-                    self.fail()
-                    raise
-                # Planted by the guard, and not by reason of a time-out, which `swift` has none of.
-                self.pause()
-                raise RunAborted
-            except Exception as error:
+            except (Exception, Interrupted) as error:
                 if not self.inlet.opening and not self.trying:
                     self.fail()
                     raise
@@ -157,81 +151,89 @@ cdef class Worker:
             except SystemExit:
                 # It ends a process like a signal does, and the supervisor sees to the element.
                 if self.guard is not None:
-                    self.pause()
+                    self.rest()
                     self.fail()
                 raise
             except BaseException:
-                self.pause()
+                self.rest()
                 self.fail()
                 raise
 
     cdef int loop(self) except -1:
+        """Take, call f, put, count; `recover` sees to what is raised meanwhile."""
+        cdef InPort inlet = self.inlet
         cdef object value
+        cdef object result = None
+        cdef int outcome
         while True:
-            value = self.inlet.fetch()
-            if value is EMPTY:
-                store32(&self.lease.state, PP_WAITING)
-                value = self.inlet.get()
-                store32(&self.lease.state, PP_WORKING)
-            if value is END:
-                if self.outlets.wants_ends:
-                    self.outlets.end(&self.inlet.head, self.inlet.extra, self.inlet.count)
-                continue
-            if value is CLOSED:
-                break
-            self.element = value
-            value = None
-            self.take()
-            self.answer(self.attempt_swiftly() if self.swift else self.outcome_of())
+            if self.at_work:  # another try
+                value = self.in_hand()
+            else:
+                value = inlet.fetch()
+                if value is EMPTY:
+                    store32(&self.lease.state, PP_WAITING)
+                    value = inlet.get()
+                    store32(&self.lease.state, PP_WORKING)
+                if value is END:
+                    if self.outlets.wants_ends:
+                        self.outlets.end(&inlet.head, inlet.extra, inlet.count)
+                    continue
+                if value is CLOSED:
+                    break
+                if not inlet.reopens:
+                    self.element = value
+                elif self.element is not DROPPED:
+                    self.element = DROPPED
+                self.take()
+            self.trying = True
+            if self.emission != INPUT:
+                self.begin()
+                PP_FAULT_POINT("f begun")
+                if self.plain:
+                    result = PyObject_CallOneArg(self.f, value)
+                else:
+                    result = self.call(value)
+                PP_FAULT_POINT("f returned")
+                if self.emission == EACH_OF_RESULT:
+                    self.point_at(0)
+                    self.send_each(result, True)
+                if self.rest():
+                    raise Interrupted
+            if self.emission == RESULT:
+                # It may be a view of the element, and leaves without a copy when nobody else has one.
+                value = None
+                if not self.keeps and self.element is not DROPPED:
+                    self.element = DROPPED
+            outcome = self.emit(result, value)
+            value = result = None
+            self.trying = False
+            self.answer(outcome)
         self.element = None
-        self.inlet.done()
+        inlet.done()
         return 0
 
-    cdef int attempt_swiftly(self) except -1:
-        """The first attempt, without a try block of its own: what it raises is for `recover`."""
-        cdef object result
-        cdef int outcome = PP_EMITTED
-        self.trying = True
-        if self.guard is not None:
-            self.guard.begin()
-        PP_FAULT_POINT("f begun")
-        if self.plain:
-            result = PyObject_CallOneArg(self.f, self.element)
-        else:
-            result = self.call(self.element)
-        PP_FAULT_POINT("f returned")
-        if self.guard is not None and self.guard.end():
-            raise RunAborted
-        if self.emission == RESULT and self.outlets.is_simple():
-            # What `emit` does, without detours.
-            if not self.keeps:
-                self.element = DROPPED
-            self.outlets.send_one(result, &self.inlet.head, self.inlet.extra)
-        else:
-            self.point_at(0)
-            outcome = self.emit(result)
-        self.trying = False
-        return outcome
-
     cdef int recover(self, object error) except -1:
-        """Go on after what fetching an element, or attempting it swiftly, has raised."""
-        cdef int outcome
-        if not self.trying:
-            return self.refuse(error)
+        """Go on after what fetching an element, or an attempt, has raised: `loop` makes the next attempt."""
+        cdef int outcome = PP_FAILED
+        # Raised because f was late, or planted by the guard and not raised yet.
+        cdef bint interrupted = self.rest() or isinstance(error, Interrupted)
         self.trying = False
-        self.inlet.opening = False
-        if self.pause():
+        if self.inlet.opening:
+            return self.refuse(error)
+        if interrupted and self.guard.why != "timeout":
             raise RunAborted
-        self.point_at(0)
-        error = self.outlets.wrapped(error, &self.out_head, self.out_extra)
-        if self.tries > self.retries:
-            outcome = self.give_up(error, PP_FAILED)
-        else:
+        if isinstance(error, Interrupted):
+            outcome = PP_TIMED_OUT
             error = None
-            self.recovery.wait(self.tries)
-            self.next_try()
-            outcome = self.outcome_of()
-        return self.answer(outcome)
+        elif self.emission == EACH_OF_RESULT:
+            error = self.outlets.wrapped(error, &self.out_head, self.out_extra)
+        else:
+            error = self.outlets.wrapped(error, &self.inlet.head, self.inlet.extra)
+        if self.tries > self.retries:
+            return self.answer(self.give_up(error, outcome))
+        error = None
+        self.recovery.wait(self.tries)
+        return self.next_try()
 
     cdef int resume(self) except -1:
         """Finish what a predecessor in this place left, as the watcher who buried it decided."""
@@ -271,14 +273,13 @@ cdef class Worker:
                     raise CorruptMemory("a lease with an end that no element has")
                 self.answer(<int>intent - 1 if intent else PP_EMITTED)
             else:
-                self.next_try()
-                self.element = self.inlet.leased()
-                self.answer(self.outcome_of())
+                self.element = DROPPED
+                return self.next_try()
         self.outlets.skip = 0
         self.inlet.done()
         return 0
 
-    cdef int take(self) except -1:
+    cdef inline int take(self) except -1:
         """An element is in hand."""
         more(&self.lease.taken)
         self.at_work = True
@@ -299,11 +300,10 @@ cdef class Worker:
         self.outlets.again()
         return 0
 
-    cdef int answer(self, int outcome) except -1:
+    cdef inline int answer(self, int outcome) except -1:
         """The element in hand has ended."""
         PP_FAULT_POINT("element executed")
-        if not self.inlet.reopens and not self.outlets.wants_ends:
-            # A thread does not die alone: nobody else will have to end this element.
+        if not self.decides:
             more(&self.lease.outcomes[outcome])
             store64(&self.lease.sent, self.sent_now())
             self.at_work = False
@@ -317,7 +317,7 @@ cdef class Worker:
         self.at_work = False
         return 0
 
-    cdef uint64_t sent_now(self) noexcept:
+    cdef inline uint64_t sent_now(self) noexcept:
         cdef uint64_t n = <uint64_t>self.outlets.n
         if n == 1:
             return self.sent_before + self.outlets.puts
@@ -347,79 +347,31 @@ cdef class Worker:
         return self.answer(self.give_up(error, PP_FAILED))
 
     cdef object call(self, object value):
-        if self.plain:
-            return PyObject_CallOneArg(self.f, value)
+        """f with more than the element."""
         if self.wants_index:
             self.kwargs["element_index"] = make_index(&self.inlet.head, self.inlet.extra)
         return self.f(value, **self.kwargs)
 
-    cdef int begin(self) except -1:
+    cdef inline int begin(self) except -1:
+        """f runs from here on."""
         if self.timed:
             store64(&self.lease.started_ns, pp_now_ns())
         if self.guard is not None:
             self.guard.begin()
         return 0
 
-    cdef int pause(self) except -1:
-        """f is not running for a moment. 1 when it was interrupted."""
-        if self.guard is not None:
-            return self.guard.end()
-        return 0
+    cdef inline bint rest(self) except -1:
+        """f does not run from here on. True when it was interrupted, whether or not it noticed."""
+        cdef bint interrupted = self.guard is not None and self.guard.end()
+        if self.timed:
+            store64(&self.lease.started_ns, 0)
+        return interrupted
 
     cdef object in_hand(self):
         """The element in hand, read once more if it was dropped."""
         if self.element is DROPPED:
             self.element = self.inlet.leased()
         return self.element
-
-    cdef int outcome_of(self) except -1:
-        """How an element ends, after all tries. Raises when the run is to end with it."""
-        cdef int outcome
-        cdef object error
-        while True:
-            error = None
-            try:
-                outcome = self.attempt()
-                if outcome != PP_TIMED_OUT:
-                    self.outlets.last_try()
-                    return outcome
-            except Exception as raised:
-                error = self.outlets.wrapped(raised, &self.out_head, self.out_extra)
-                outcome = PP_FAILED
-            if self.tries > self.retries:
-                return self.give_up(error, outcome)
-            error = None
-            self.recovery.wait(self.tries)
-            self.next_try()
-
-    cdef int attempt(self) except -1:
-        """Call f and put what comes of it: PP_EMITTED, PP_FILTERED or PP_TIMED_OUT."""
-        cdef object result = None
-        cdef bint interrupted = False
-        self.point_at(0)
-        if self.emission == INPUT:
-            return self.emit(None)
-        self.in_hand()
-        self.begin()
-        try:
-            PP_FAULT_POINT("f begun")
-            result = self.call(self.element)
-            PP_FAULT_POINT("f returned")
-            if self.emission == EACH_OF_RESULT:
-                interrupted = self.send_each(result, True)
-        except Interrupted:
-            # Planted by the guard; anything f raised itself goes on.
-            interrupted = True
-        finally:
-            if self.pause():
-                interrupted = True
-            if self.timed:
-                store64(&self.lease.started_ns, 0)
-        if interrupted:
-            if self.guard.why != "timeout":
-                raise RunAborted
-            return PP_TIMED_OUT
-        return self.emit(result)
 
     cdef int point_at(self, uint64_t children) except -1:
         """The next output follows so many children."""
@@ -429,19 +381,22 @@ cdef class Worker:
             memcpy(self.out_extra, self.inlet.extra, (self.out_head.depth - 1) * 8)
         return 0
 
-    cdef int emit(self, object result) except -1:
-        """Put what the operator makes of an element and a result; the children are out."""
-        cdef uint64_t waited = 0
+    cdef inline int emit(self, object result, object element) except -1:
+        """Put what the operator makes of an element and a result; the children are out.
+
+        PP_EMITTED or PP_FILTERED. No other try follows.
+        """
         self.outlets.known = 1
         if self.emission == RESULT:
-            if not self.keeps:
-                self.element = DROPPED
-            self.outlets.send(result, &self.out_head, self.out_extra, &waited)
+            self.outlets.send(result, &self.inlet.head, self.inlet.extra)
         elif self.emission == INPUT or self.emission == INPUT_IF_RESULT:
             if self.emission == INPUT_IF_RESULT and not result:
+                self.outlets.last_try()
                 return PP_FILTERED
-            self.outlets.known = 2  # the element in hand, and what is sent here
-            self.outlets.send(self.in_hand(), &self.out_head, self.out_extra, &waited)
+            if self.element is element:
+                self.outlets.known = 2
+            self.outlets.send(element, &self.inlet.head, self.inlet.extra)
+        self.outlets.last_try()
         return PP_EMITTED
 
     cdef Py_ssize_t descend(self) except -1:
@@ -452,22 +407,21 @@ cdef class Worker:
         self.out_head.depth = <unsigned char>(depth + 1)
         return depth - 1
 
-    cdef int send_child(self, object child, Py_ssize_t dimension, uint64_t *waited) except -1:
+    cdef int send_child(self, object child, Py_ssize_t dimension) except -1:
         self.out_extra[dimension] = self.children
-        self.outlets.send(child, &self.out_head, self.out_extra, waited)
+        self.outlets.send(child, &self.out_head, self.out_extra)
         PP_FAULT_POINT("child put")
         self.children += 1
         if self.outlets.skip == 0:
             store64(&self.lease.sent, self.sent_before + self.children)
         return 0
 
-    cdef bint send_each(self, object result, bint watched) except -1:
+    cdef int send_each(self, object result, bint watched) except -1:
         """Put each of what f returned or yields. The clock and the guard rest while it waits for room.
 
-        True when f was interrupted while it was asked for the next. Not watched: it is not f's.
+        Not watched: it is not f's.
         """
-        cdef uint64_t waited
-        cdef uint64_t started = 0
+        cdef uint64_t started = 0, waited
         cdef Py_ssize_t dimension = self.descend()
         iterator = iter(result)
         # The child is in our hand, and in a list that nobody has but we and its iterator.
@@ -477,27 +431,26 @@ cdef class Worker:
         try:
             for child in iterator:
                 self.outlets.known = known
-                if watched and self.pause():
-                    return True
-                waited = 0
-                if watched and self.timed:
-                    # Stopped, not only corrected afterwards: who looks at it meanwhile would find f late.
-                    started = load64(&self.lease.started_ns)
-                    store64(&self.lease.started_ns, 0)
-                self.send_child(child, dimension, &waited)
-                if watched and self.timed:
-                    store64(&self.lease.started_ns, started + waited)
-                if watched and self.guard is not None:
+                if not watched:
+                    self.send_child(child, dimension)
+                    continue
+                # Stopped, not only corrected afterwards: who looks at it meanwhile would find f late.
+                started, waited = load64(&self.lease.started_ns), self.outlets.waited_ns
+                if self.rest():
+                    raise Interrupted
+                self.send_child(child, dimension)
+                if self.timed:
+                    store64(&self.lease.started_ns, started + self.outlets.waited_ns - waited)
+                if self.guard is not None:
                     self.guard.begin()
         finally:
             # A generator that was not exhausted ends here and now, not when it is collected.
             if type(iterator) is GeneratorType:
                 iterator.close()
-        return False
+        return 0
 
     cdef int give_up(self, object error, int outcome) except -1:
         """Do what the policy says about an element that failed for the last time; returns the outcome."""
-        cdef uint64_t waited = 0
         cdef uint64_t n = <uint64_t>self.outlets.n
         cdef int answer = self.recovery.answer(outcome)
         cdef tuple index
@@ -520,12 +473,12 @@ cdef class Worker:
             result = self.recovery.replacement(error, self.in_hand(), index)
             if self.emission == EACH_OF_RESULT:
                 self.send_each(result, False)
-            self.emit(result)
+            self.emit(result, self.in_hand())
         else:
             failure = self.recovery.failure(error, self.in_hand(), index, self.tries)
             if self.emission == EACH_OF_RESULT:
-                self.send_child(failure, self.descend(), &waited)
+                self.send_child(failure, self.descend())
             else:
-                self.outlets.send(failure, &self.out_head, self.out_extra, &waited)
+                self.outlets.send(failure, &self.out_head, self.out_extra)
         self.outlets.last_try()
         return outcome

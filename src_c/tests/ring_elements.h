@@ -34,7 +34,7 @@ static inline void free_aligned(void *memory) {
 static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
     uint64_t payload = ~element;
     pp_head head = {.kind = PP_INLINE, .depth = 1, .nbytes = sizeof payload, .index0 = element};
-    return pp_push_small(port, &head, &payload, sizeof payload, lease, 0);
+    return pp_push_small(port, &head, head.kind, &payload, sizeof payload, lease, 0);
 }
 
 static inline int pop(pp_port *port, uint64_t *element) {

@@ -223,9 +223,18 @@ static void while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end
     pp_push_close(&in);
     CHECK_EQUAL(pp_pop_claim(&reader, &slot), PP_OK);
     CHECK_EQUAL(pop(&other, &element), PP_EMPTY);
+    /* Nor is it any use to look again: who waits sleeps, until it is told. */
+    CHECK_EQUAL(pp_wait_pop(&other, 1000000), PP_TIMEOUT);
+    CHECK_EQUAL(pp_load_acq(&ring->not_empty.waiters), 1);
     pp_pop_free(&reader, slot);
+    CHECK_EQUAL(pp_load_acq(&ring->not_empty.waiters), 0);
     CHECK(pop(&other, &element) == PP_OK && element == 1);
+    /* A third has seen an element in the hands of the second, and sleeps. */
+    pp_spot_register(&ring->not_empty);
     CHECK_EQUAL(pop(&other, &element), PP_CLOSED);
+    CHECK_EQUAL(pp_load_acq(&ring->not_empty.waiters), 0);
+    CHECK_EQUAL(pp_wait_pop(&reader, 1000000), PP_OK);
+    CHECK_EQUAL(pop(&reader, &element), PP_CLOSED);
     free_aligned(ring);
 }
 
@@ -254,7 +263,7 @@ static void a_slot_takes_no_more_than_it_has_room_for(void) {
     for (;; parts++) {
         pp_head next = head;
         next.index0 = parts;
-        if (!pp_tip_admits(&tip, &next, 2)) break;
+        if (!pp_tip_admits(&tip, &next, PP_INLINE, 2)) break;
         unsigned char *room = pp_tip_add(&tip, body, 2);
         CHECK(room >= body && room + 2 <= body + sizeof body);
         room[0] = room[1] = (unsigned char)parts;

@@ -135,7 +135,7 @@ static inline int put(actor *who, pp_port *port, uint64_t element, bool spilling
     if (!spilling) {
         uint64_t payload = ~element;
         pp_head head = inline_head(element);
-        return pp_push_small(port, &head, &payload, INLINE_BYTES, lease, 0);
+        return pp_push_small(port, &head, head.kind, &payload, INLINE_BYTES, lease, 0);
     }
     int status = write_block(who, element, &block);
     if (status != PP_OK) return status;

@@ -48,7 +48,7 @@ MUTATIONS = [
     hold(lease, port->position, part);
     /* Crash here: in both places: mend only frees the slot. */
     if (whole) {
-        keep_rest(lease, port->position, part + 1, count);
+        port->rest = keep_rest(lease, port->position, part + 1, count);
         port->busy++;
         free_slot(port, slot);
     } else {
@@ -56,7 +56,7 @@ MUTATIONS = [
     }""",
         """\
     if (whole) {
-        keep_rest(lease, port->position, part + 1, count);
+        port->rest = keep_rest(lease, port->position, part + 1, count);
         port->busy++;
         free_slot(port, slot);
     } else {
@@ -142,9 +142,9 @@ MUTATIONS = [
         """\
         hold(lease, position, part);
         /* Crash here: in both places: mend lets the rest begin behind it. */
-        keep_rest(lease, position, part + 1, count);""",
+        port->rest = keep_rest(lease, position, part + 1, count);""",
         """\
-        keep_rest(lease, position, part + 1, count);
+        port->rest = keep_rest(lease, position, part + 1, count);
         hold(lease, position, part);""",
         "lease",
     ),
@@ -249,8 +249,8 @@ MUTATIONS = [
     Mutation(
         "no second look after everybody has closed",
         "ring.c",
-        "    rc = claim_next(port, out, &idle);\n    if (rc != PP_EMPTY) return rc;\n    return idle",
-        "    return idle",
+        "    rc = claim_next(port, out, &idle);\n    if (rc != PP_EMPTY) return rc;\n    if (!idle",
+        "    if (!idle",
         "ring",
         short=True,
     ),

@@ -33,11 +33,11 @@ ADAPTED: list[Change] = [
         "parts.h",
         """\
     uint32_t nbytes;
-    const unsigned char *payload = pp_part(&from->head, from->body.bytes, part, &nbytes);
+    const unsigned char *payload = pp_part_at(&from->head, from->body.bytes, part, cursor, &nbytes);
     if (payload == NULL) return false;
     to->head.nbytes = (uint16_t)nbytes;
     to->head.index0 += part;
-    memcpy(to->body.bytes, payload, nbytes);
+    pp_copy_payload(to->body.bytes, payload, nbytes);
 """,
         """\
     pp_head head = from->head.get();
@@ -50,7 +50,7 @@ ADAPTED: list[Change] = [
         "parts.h",
         """\
     slot->head = *head;
-    memcpy(slot->body.bytes, payload, nbytes);
+    pp_copy_payload(slot->body.bytes, payload, nbytes);
 """,
         """\
     slot->head.set(*head);
@@ -60,7 +60,7 @@ ADAPTED: list[Change] = [
     (
         "parts.h",
         """\
-    memcpy(pp_tip_add(tip, slot->body.bytes, nbytes), payload, nbytes);
+    pp_copy_payload(pp_tip_add(tip, slot->body.bytes, nbytes), payload, nbytes);
 """,
         """\
     slot->body.set(slot->body.get()); /* whoever reads meanwhile would race with this */

@@ -94,7 +94,7 @@ static const uint64_t FOREVER_NS = ~(uint64_t)0;
 static inline int push(pp_port *port, uint64_t element, pp_lease *lease) {
     uint64_t payload = ~element;
     pp_head head = {8, 0, PP_INLINE, 1, 0, element};
-    return pp_push_small(port, &head, &payload, sizeof payload, lease, 0);
+    return pp_push_small(port, &head, head.kind, &payload, sizeof payload, lease, 0);
 }
 
 /* The same for two at once. */
