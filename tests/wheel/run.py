@@ -26,6 +26,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = Path(__file__).with_name("smoke.py")
 
+# Says which of VERSIONS it is: python3.13 may be free-threaded too.
+NAME = """
+import sys, sysconfig, venv
+print("%d.%d" % sys.version_info[:2] + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
+"""
+
 VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.13t", "3.14t")
 TAGS = ("cp310", "cp311", "cp312", "cp313", "cp314", "cp314t")
 PLATFORMS = {
@@ -82,10 +88,9 @@ def interpreters() -> list[str]:
             str(path) for path in sorted(pyenv.glob(f"{version}*/bin/python{version}"), reverse=True)
         ]
         for candidate in filter(None, candidates):
-            if (
-                subprocess.run([candidate, "-c", "import venv"], capture_output=True, check=False).returncode
-                == 0
-            ):
+            command = [candidate, "-c", NAME]
+            name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+            if name == version:
                 found.append(candidate)
                 break
     return found
