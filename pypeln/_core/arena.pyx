@@ -227,14 +227,16 @@ cdef class Arena:
 
         Views that are left keep the blocks they look at, and nothing else: no other memory, no descriptor.
         """
+        cdef bint is_held = False
         with cython.critical_section(self):  # views may be dropped, and then notify, in any thread
             self.ring = NULL
             self.control = None
             self.bell = -1
             if self.holds() and self.nheld:
-                self.over = True
+                is_held = self.over = True
                 pp_arena_discard(&self.handle, self.place)
-                self.segment.close_fd()
+        if is_held:
+            self.segment.close_fd()
 
     def settle(self, uint32_t dead, int place, bint undo):
         """Undo what a dead process was lending or leaving, or let it stand. It holds nothing more."""
