@@ -549,7 +549,7 @@ cdef class Encoder:
         if pickling is None or pickling.busy:
             pickling = self.pickling = Pickling()
         cdef int known = self.known
-        array_calls.near = NULL if self.arenas is None else <PyObject*>self.arenas
+        array_calls.of_pickler = NULL if self.arenas is None else <PyObject*>self.arenas
         stream = pickling.dumps(value)
         views, pickling.views = pickling.views, None
         self._forget()

