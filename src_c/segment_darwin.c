@@ -42,10 +42,10 @@ static int open_unnamed(void) {
     return -1;
 }
 
-int pp_segment_unnamed(uint64_t nbytes) {
-    int fd = open_unnamed();
-    if (fd < 0) return -1;
-    return ftruncate(fd, (off_t)nbytes) == 0 ? fd : pp_segment_undo(fd);
+int pp_os_segment_new(int *fd, uint64_t nbytes) {
+    *fd = open_unnamed();
+    if (*fd < 0) return pp_segment_failed();
+    return ftruncate(*fd, (off_t)nbytes) == 0 ? PP_OK : pp_segment_undo(*fd);
 }
 
 int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) {

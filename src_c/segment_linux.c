@@ -16,14 +16,14 @@
 #include "layout.h"
 #include "segment_posix.h"
 
-int pp_segment_unnamed(uint64_t nbytes) {
-    int fd = memfd_create("pypeln", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) return -1;
+int pp_os_segment_new(int *fd, uint64_t nbytes) {
+    *fd = memfd_create("pypeln", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (*fd < 0) return pp_segment_failed();
     /* Sealed to its size: who truncates it would turn the next access of the others into SIGBUS. */
-    if (ftruncate(fd, (off_t)nbytes) != 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-        return pp_segment_undo(fd);
-    return fd;
+    if (ftruncate(*fd, (off_t)nbytes) != 0 ||
+        fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return pp_segment_undo(*fd);
+    return PP_OK;
 }
 
 int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) {
@@ -33,6 +33,6 @@ int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) {
     do /* a signal undoes the call: nothing was reserved */
         result = fallocate(segment->fd, 0, (off_t)offset, (off_t)nbytes);
     while (result != 0 && errno == EINTR);
-    return result == 0 ? PP_OK : pp_segment_status(errno);
+    return result == 0 ? PP_OK : pp_segment_failed();
 }
 #endif

@@ -14,56 +14,31 @@
 #include "layout.h"
 #include "segment.h"
 
-int pp_segment_status(int error) { return error == ENOMEM || error == ENOSPC ? PP_NOMEM : PP_OSERROR; }
+int pp_segment_failed(void) { return errno == ENOMEM || errno == ENOSPC ? PP_NOMEM : PP_OSERROR; }
 
 int pp_segment_undo(int fd) {
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-static uint64_t round_to_pages(uint64_t nbytes) {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    return (nbytes + page - 1) / page * page;
-}
-
-static int map(pp_segment *segment, int fd, uint64_t nbytes) {
-    void *base = mmap(NULL, (size_t)nbytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED) return pp_segment_status(errno);
-    segment->base = base;
-    segment->nbytes = nbytes;
-    segment->fd = fd;
-    return PP_OK;
-}
-
-int pp_segment_create(pp_segment *segment, uint64_t nbytes) {
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
-    if (nbytes == 0 || nbytes > INT64_MAX / 2) {
-        errno = EINVAL;
-        return PP_OSERROR;
-    }
-    nbytes = round_to_pages(nbytes);
-    int fd = pp_segment_unnamed(nbytes);
-    if (fd < 0) return pp_segment_status(errno);
-    int status = map(segment, fd, nbytes);
-    if (status != PP_OK) pp_segment_undo(fd);
+    int status = pp_segment_failed();
+    pp_os_segment_drop(fd);
     return status;
 }
 
-int pp_segment_open(pp_segment *segment, int fd, uint64_t nbytes) {
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
+uint64_t pp_os_page_nbytes(void) { return (uint64_t)sysconf(_SC_PAGESIZE); }
+
+int pp_os_segment_map(pp_segment *segment, int fd, uint64_t nbytes) {
     struct stat found;
     if (fstat(fd, &found) != 0) return PP_OSERROR;
-    nbytes = round_to_pages(nbytes);
-    if (nbytes == 0 || found.st_size < 0 || (uint64_t)found.st_size < nbytes) return PP_CORRUPT;
-    return map(segment, fd, nbytes);
+    if (found.st_size < 0 || (uint64_t)found.st_size < nbytes) return PP_CORRUPT;
+    void *base = mmap(NULL, (size_t)nbytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED) return pp_segment_failed();
+    *segment = (pp_segment){.base = base, .nbytes = nbytes, .fd = fd};
+    return PP_OK;
 }
 
-void pp_segment_close(pp_segment *segment) {
-    if (segment->base == NULL) return;
-    munmap(segment->base, (size_t)segment->nbytes);
-    if (segment->fd >= 0) close(segment->fd);
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
+void pp_os_segment_unmap(pp_segment *segment) { munmap(segment->base, (size_t)segment->nbytes); }
+
+void pp_os_segment_drop(int fd) {
+    int error = errno;
+    close(fd);
+    errno = error;
 }
 #endif

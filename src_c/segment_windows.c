@@ -25,44 +25,34 @@ static int failed(void) {
     return PP_OSERROR;
 }
 
-static uint64_t round_to_pages(uint64_t nbytes) {
+uint64_t pp_os_page_nbytes(void) {
     SYSTEM_INFO info;
     GetSystemInfo(&info);
-    return (nbytes + info.dwPageSize - 1) / info.dwPageSize * info.dwPageSize;
+    return info.dwPageSize;
 }
 
-static int map(pp_segment *segment, HANDLE handle, uint64_t nbytes) {
-    void *base = MapViewOfFile(handle, FILE_MAP_ALL_ACCESS, 0, 0, (SIZE_T)nbytes);
-    if (base == NULL) return failed();
-    segment->base = base;
-    segment->nbytes = nbytes;
-    segment->fd = (int)(intptr_t)handle;
-    return PP_OK;
-}
-
-int pp_segment_create(pp_segment *segment, uint64_t nbytes) {
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
-    if (nbytes == 0 || nbytes > INT64_MAX / 2) {
-        errno = EINVAL;
-        return PP_OSERROR;
-    }
-    nbytes = round_to_pages(nbytes);
+int pp_os_segment_new(int *fd, uint64_t nbytes) {
     HANDLE handle = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE,
                                        (DWORD)(nbytes >> 32), (DWORD)nbytes, NULL);
     if (handle == NULL) return failed();
-    int status = map(segment, handle, nbytes);
-    if (status != PP_OK) CloseHandle(handle);
-    return status;
+    *fd = (int)(intptr_t)handle;
+    return PP_OK;
 }
 
-int pp_segment_open(pp_segment *segment, int fd, uint64_t nbytes) {
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
-    nbytes = round_to_pages(nbytes);
-    if (nbytes == 0) return PP_CORRUPT;
-    /* A view larger than the mapping is refused, which is the check of the size. */
-    int status = map(segment, handle_of(fd), nbytes);
-    return status == PP_OSERROR && errno == EACCES ? PP_CORRUPT : status;
+int pp_os_segment_map(pp_segment *segment, int fd, uint64_t nbytes) {
+    void *base = MapViewOfFile(handle_of(fd), FILE_MAP_ALL_ACCESS, 0, 0, (SIZE_T)nbytes);
+    if (base == NULL) {
+        int status = failed();
+        /* A view larger than the mapping is refused, which is the check of the size. */
+        return status == PP_OSERROR && errno == EACCES ? PP_CORRUPT : status;
+    }
+    *segment = (pp_segment){.base = base, .nbytes = nbytes, .fd = fd};
+    return PP_OK;
 }
+
+void pp_os_segment_unmap(pp_segment *segment) { UnmapViewOfFile(segment->base); }
+
+void pp_os_segment_drop(int fd) { CloseHandle(handle_of(fd)); }
 
 int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) {
     if (offset > segment->nbytes || nbytes > segment->nbytes - offset) return PP_CORRUPT;
@@ -71,12 +61,5 @@ int pp_segment_reserve(pp_segment *segment, uint64_t offset, uint64_t nbytes) {
     if (VirtualAlloc(segment->base + offset, (SIZE_T)nbytes, MEM_COMMIT, PAGE_READWRITE) == NULL)
         return failed();
     return PP_OK;
-}
-
-void pp_segment_close(pp_segment *segment) {
-    if (segment->base == NULL) return;
-    UnmapViewOfFile(segment->base);
-    CloseHandle(handle_of(segment->fd));
-    *segment = (pp_segment){.base = NULL, .nbytes = 0, .fd = -1};
 }
 #endif

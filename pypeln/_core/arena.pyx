@@ -27,7 +27,7 @@ from pypeln._core.memory import CorruptMemory
 import os
 from _thread import _local
 from sys import modules
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 HOLDERS = PP_HOLDERS
 
@@ -51,15 +51,21 @@ cdef uint64_t generation = 1
 
 
 # Those in which this process holds blocks, or may.
-_adopted = WeakSet()
+# By their addresses. Not a WeakSet: one thread cannot walk that while another adds to it.
+_adopted = WeakValueDictionary()
 
 # In the count of a block's views: it is never given back.
 cdef uint32_t KEPT = <uint32_t>1 << 31
 
 
+cdef list adopted():
+    """The arenas in which this process holds blocks."""
+    return [arena for arena in [reference() for reference in _adopted.valuerefs()] if arena is not None]
+
+
 def _about_to_fork():
     cdef Arena arena
-    for arena in list(_adopted):
+    for arena in adopted():
         arena.keep()
 
 
@@ -108,7 +114,7 @@ def birthplace():
 def arena_at(uint64_t address):
     """The arena in which an address lies and this process holds blocks; None when there is none."""
     cdef Arena arena
-    for arena in list(_adopted):
+    for arena in adopted():
         if arena.holds() and arena.contains(<const void *>address):
             return arena
     return None
@@ -180,7 +186,7 @@ cdef class Arena:
         self.handle.owner = <unsigned short>owner
         self.generation = generation
         if self.place >= 0:
-            _adopted.add(self)
+            _adopted[id(self)] = self
 
     cdef void keep(self):
         """What is held now is not given back."""
@@ -222,14 +228,16 @@ cdef class Arena:
 
         Views that are left keep the blocks they look at, and nothing else: no other memory, no descriptor.
         """
+        cdef bint is_held = False
         with cython.critical_section(self):  # views may be dropped, and then notify, in any thread
             self.ring = NULL
             self.control = None
             self.bell = -1
             if self.holds() and self.nheld:
-                self.over = True
+                is_held = self.over = True
                 pp_arena_discard(&self.handle, self.place)
-                self.segment.close_fd()
+        if is_held:
+            self.segment.close_fd()
 
     def settle(self, uint32_t dead, int place, bint undo):
         """Undo what a dead process was lending or leaving, or let it stand. It holds nothing more."""

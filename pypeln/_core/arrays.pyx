@@ -288,7 +288,7 @@ def reduce_array(np.ndarray array not None):
     written = -1 if nbytes < ASIDE_MIN else describe(<PyObject *>array, room, sizeof(room))
     if written < 0:
         return array.__reduce_ex__(5)
-    if array_calls.near == NULL or (<Arenas><object>array_calls.near).find(low) is None:
+    if array_calls.of_pickler == NULL or (<Arenas><object>array_calls.of_pickler).find(low) is None:
         # What is copied is copied without its gaps.
         compacted = <object>compact(<PyObject *>array)
         Py_DECREF(compacted)  # the pointer was a reference of its own

@@ -32,7 +32,7 @@ cdef struct ArrayCalls:
     bint (*writeable)(PyObject *array) noexcept
     PyObject *(*base)(PyObject *array) noexcept
     PyObject *(*compact)(PyObject *array) except NULL
-    PyObject *near               # the Arenas of who pickles at this moment, or NULL
+    PyObject *of_pickler         # the Arenas of who pickles at this moment, or NULL
 
 cdef ArrayCalls array_calls
 

@@ -451,7 +451,7 @@ cdef class Encoder:
         if pickling is None or pickling.busy:
             pickling = self.pickling = Pickling()
         cdef int known = self.known
-        array_calls.near = NULL if self.loans.arenas is None else <PyObject*>self.loans.arenas
+        array_calls.of_pickler = NULL if self.loans.arenas is None else <PyObject*>self.loans.arenas
         stream = pickling.dumps(value)
         views, pickling.views = pickling.views, None
         self._forget()

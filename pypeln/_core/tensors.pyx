@@ -64,7 +64,7 @@ cdef tuple _aside(object array):
     array_calls.extent(<PyObject *>array, &low, &nbytes)
     if nbytes == 0:
         low = NOTHING
-    if array_calls.near == NULL or (<Arenas><object>array_calls.near).find(low) is None:
+    if array_calls.of_pickler == NULL or (<Arenas><object>array_calls.of_pickler).find(low) is None:
         compacted = array_calls.compact(<PyObject *>array)
         array = <object>compacted
         Py_DECREF(array)

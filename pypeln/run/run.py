@@ -50,7 +50,8 @@ JOIN_S = 1.0
 # that an element is delayed, and a hundred times what a hand-over of the GIL costs.
 LOOP_BATCH_S = 0.001
 
-_live: weakref.WeakSet[Run] = weakref.WeakSet()
+# By their addresses. Not a WeakSet: one thread cannot walk that while another adds to it.
+_live: weakref.WeakValueDictionary[int, Run] = weakref.WeakValueDictionary()
 _ends_in_pid = 0
 
 
@@ -91,7 +92,7 @@ class Run:
 
             refuse_on_windows("PYPELN_DEBUG")
             self.watched = watched_run(self, setting)
-        _live.add(self)
+        _live[id(self)] = self
 
     def start(self) -> None:
         """Start every worker; Ctrl-C waits until that is done."""
@@ -187,7 +188,7 @@ class Run:
                 self.supervisor.finish()
             if self.watched is not None:
                 self.watched.close()
-        _live.discard(self)
+        _live.pop(id(self), None)
         self.plan.stats.freeze()
         if stuck:
             warnings.warn(
@@ -395,8 +396,9 @@ def _elements(port: InPort) -> Iterator[Element]:
 
 
 def _end_all() -> None:
-    for run in list(_live):
-        run.close()
+    for reference in _live.valuerefs():
+        if (run := reference()) is not None:
+            run.close()
 
 
 def _end_all_before_children_are_awaited() -> None:
@@ -411,8 +413,9 @@ def _end_all_before_children_are_awaited() -> None:
 
 def _disown_all() -> None:
     """In a forked copy: the runs belong to the original."""
-    for run in list(_live):
-        if isinstance(run.sink, InPort):
+    for reference in _live.valuerefs():
+        run = reference()
+        if run is not None and isinstance(run.sink, InPort):
             run.sink.disown()
     _live.clear()
 

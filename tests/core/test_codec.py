@@ -398,7 +398,10 @@ class Empties:
 def test_a_value_that_changes_while_it_is_pickled_is_an_error_or_a_value():
     row = [1, 2, 3]
     row.insert(1, Empties(row))
-    assert isinstance(roundtrip(row), list)
+    try:
+        assert isinstance(roundtrip(row), list)
+    except RuntimeError:
+        assert sys.version_info >= (3, 14)  # from there on pickle looks at lists as well
     record = {"a": 1}
     record["b"] = Empties(record)
     record["c"] = 2

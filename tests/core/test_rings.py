@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import pickle
 import select
 import threading
 import time
@@ -329,7 +330,8 @@ class TestShared:
         ring = shared_ring(2)
         out, inlet = SharedOut(ring, 1, 0), SharedIn(ring, 2)
         for unpicklable in (threading.Lock(), [b"x" * 5000, lambda: 0]):
-            with pytest.raises((TypeError, AttributeError)):
+            # Which one depends on the Python.
+            with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
                 out.put(unpicklable, (0,))
         out.put("fine", (0,))
         assert inlet.take() == "fine"

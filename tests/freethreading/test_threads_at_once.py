@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.markdown import ENVIRONMENT
 
 import pypeln as pl
 from pypeln import io, pr, sync, th
@@ -131,6 +132,29 @@ def test_arrays_are_let_go_in_other_threads_while_their_runs_end() -> None:
     at_once(run, run, let_go, let_go)
 
 
+def test_arenas_are_looked_through_while_others_are_taken_into_use() -> None:
+    """As by a thread that forks, or pins an array, while another starts a run."""
+    from pypeln._core.arena import Arenas, arena_at
+
+    for _ in range(5):
+        over = threading.Event()
+
+        def begin(over: threading.Event = over) -> None:
+            try:
+                for _ in range(10):
+                    arenas = Arenas()
+                    for _ in range(20):
+                        arenas.create(1).adopt(0, 1)
+            finally:
+                over.set()
+
+        def look(over: threading.Event = over) -> None:
+            while not over.is_set():
+                assert arena_at(0) is None
+
+        at_once(begin, look, look)
+
+
 def double_in_place(array: Any) -> Any:
     array *= 2
     return array
@@ -174,7 +198,11 @@ assert len(good) == 8 and all(good), good
 def test_the_first_arrays_of_a_process_are_encoded_by_many_threads(tmp_path: Path) -> None:
     for _ in range(3):
         done = subprocess.run(
-            [sys.executable, "-c", MANY_FIRST_ARRAYS], capture_output=True, text=True, cwd=tmp_path
+            [sys.executable, "-c", MANY_FIRST_ARRAYS],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=ENVIRONMENT,
         )
         assert done.returncode == 0, done.stderr
 
@@ -212,7 +240,7 @@ def test_a_container_is_encoded_while_another_thread_changes_it() -> None:
     at_once(look, change)
 
 
-def test_every_compiled_module_leaves_the_gil_off() -> None:
+def test_every_compiled_module_leaves_the_gil_off(tmp_path: Path) -> None:
     if not hasattr(sys, "_is_gil_enabled"):
         assert sys.version_info < (3, 13)
         return
@@ -223,6 +251,13 @@ def test_every_compiled_module_leaves_the_gil_off() -> None:
         "    importlib.import_module(module.name)\n"
         "    assert sys._is_gil_enabled() == before, module.name\n"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
+    # Elsewhere: `-c` looks for modules in the current folder first, where the package may not be built.
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+    )
     assert done.returncode == 0, done.stderr
     assert pl.__version__

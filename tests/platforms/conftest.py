@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PRETEND = """
 import asyncio, concurrent.futures, fcntl, multiprocessing.connection, multiprocessing.forkserver, os
 import multiprocessing.popen_fork, multiprocessing.popen_spawn_posix, multiprocessing.resource_tracker
-import queue, select, selectors, signal, socket, subprocess, sys, tempfile, threading
+import queue, select, selectors, signal, socket, subprocess, sys, sysconfig, tempfile, threading
 import numpy, cloudpickle
 
+sysconfig.get_config_vars()
 for module, names in {taken!r}.items():
     for name in names:
         delattr(sys.modules[module], name)
@@ -55,7 +56,9 @@ class kqueue:
     def close(self):
         os.close(self.fd)
 """
+# These programs have no guard, and from Python 3.14 on the default would import them again.
 KQUEUE_NAMES = """
+multiprocessing.set_start_method("fork")
 select.kqueue, select.kevent = kqueue, lambda *event: event
 select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT = -5, 1, 1 << 31
 """

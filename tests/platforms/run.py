@@ -3,6 +3,7 @@
     python tests/platforms/run.py                     every platform
     python tests/platforms/run.py windows-x86_64      one of them, or some
     python tests/platforms/run.py --modules           also what Cython makes of each module, as far as C goes
+    python tests/platforms/run.py --package           also the whole package on aarch64 Linux
 
 Needs cmake, ninja and `ziglang` from PyPI; `qemu-user` and `wine` from Debian run what it compiles. What they
 cannot run is in targets.py, with the reason. A platform that nothing runs is compiled and linked only. The
@@ -21,6 +22,7 @@ import time
 from pathlib import Path
 
 from modules import check_modules
+from package import check_package
 from targets import NOT_RUN, TARGETS, Target
 from wine import WinePrefix
 from zig import write_toolchain
@@ -35,6 +37,7 @@ def main() -> int:
     )
     parser.add_argument("targets", nargs="*", metavar="PLATFORM", help=", ".join(t.name for t in TARGETS))
     parser.add_argument("--modules", action="store_true", help="also the modules, as C")
+    parser.add_argument("--package", action="store_true", help="also the package in a Python for aarch64")
     parser.add_argument("--compile-only", action="store_true", help="run nothing")
     options = parser.parse_args()
     unknown = set(options.targets) - {target.name for target in TARGETS}
@@ -49,7 +52,10 @@ def main() -> int:
             failures = 0
             for target in sorted(chosen, key=lambda target: target.runner == "wine"):
                 failures += not check(target, folder, wine, options)
-    print(f"platforms: {len(chosen) - failures} of {len(chosen)} passed")
+        if options.package:
+            failures += not check_package(folder)
+    total = len(chosen) + options.package
+    print(f"platforms: {total - failures} of {total} passed")
     return 1 if failures else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,11 @@ except ZeroDivisionError:
 """
     result = run_as("windows", body)
     assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+def test_the_smoke_test_of_wheels_knows_what_windows_lacks(run_as: Runner) -> None:
+    smoke = Path(__file__).resolve().parents[1] / "wheel" / "smoke.py"
+    result = run_as("windows", f"import runpy\nrunpy.run_path({str(smoke)!r}, run_name='__main__')")
+    assert (result.returncode, result.stderr) == (0, "")
+    checks = [line for line in result.stdout.splitlines() if line.startswith("ok: ")]
+    assert checks[:4] == ["ok: each kind", "ok: all kinds", "ok: arrays", "ok: refusals"]

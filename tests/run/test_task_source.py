@@ -149,10 +149,11 @@ def test_a_slow_source_is_delivered_element_by_element() -> None:
 
 def test_a_source_that_blocks_is_named_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_source, "JOIN_S", 0.2)
-    release = threading.Event()
+    blocks, release = threading.Event(), threading.Event()
 
     def source() -> Iterator[int]:
         yield 1
+        blocks.set()
         release.wait(30)
         yield 2
 
@@ -160,6 +161,7 @@ def test_a_source_that_blocks_is_named_and_left(monkeypatch: pytest.MonkeyPatch)
         each = line(source(), {"f": plus_one})
         task = asyncio.create_task(each.host.main())
         await each.sink.take()
+        await asyncio.to_thread(blocks.wait)
         each.host.abort()
         with pytest.warns(RuntimeWarning, match="'source source' did not return"):
             await task

