@@ -24,7 +24,7 @@ cdef class InPort:
     cdef uint64_t extra[PP_MAX_DEPTH]
     cdef readonly uint64_t count
     cdef int bell
-    cdef bint foreign
+    cdef readonly bint foreign
     cdef bint reopens  # `leased` gives the element in hand again
     cdef uint64_t nap_ns   # how long to leave a producer alone once a batch has been taken; 0: not at all
     cdef uint32_t batch    # elements taken without a pause

@@ -36,6 +36,9 @@ class InPort:
     def connect(self, bell: int, other_bell: int) -> None:
         """Say where the bells are: the one that rings for this side, and the other one; -1 for none."""
 
+    foreign: bool
+    """Whether it belongs to another process, of which this one is a forked copy."""
+
     def disown(self) -> None:
         """This is a forked copy of a process: the queue is not to be touched."""
 

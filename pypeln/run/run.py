@@ -368,6 +368,8 @@ def _run(plan: Plan, return_index: bool, bypass: Bypass) -> Generator[Any, None,
                     elements = inline_host.execute_trailing(plan.trailing, elements, limits, plan.stats)
                 for element in elements:
                     yield element if return_index else element.value
+                    if port.foreign:  # there may be more here that waits for its turn
+                        raise RunAborted
             run.complete()
         except Exception as error:
             if isinstance(run.sink, InPort) and run.sink.is_opening:

@@ -20,6 +20,11 @@ async def same_async(x: Any) -> Any:
     return x
 
 
+def pair(x: int) -> list[int]:
+    """While the first waits to be taken, the second lies in the consumer's process already."""
+    return [2 * x, 2 * x + 1]
+
+
 SHAPES = {
     "pr": lambda: pr.map(same, range(1000), workers=2, maxsize=2),
     "th": lambda: th.map(same, range(1000), workers=2, maxsize=2),
@@ -27,6 +32,7 @@ SHAPES = {
     "mixed": lambda: th.map(same, io.map(same, pr.map(same, range(1000), maxsize=2), maxsize=2), maxsize=2),
     "ordered": lambda: pr.ordered(pr.map(same, range(1000), workers=2, maxsize=2)),
     "with sync": lambda: sync.map(same, pr.map(same, range(1000), workers=2, maxsize=2)),
+    "children": lambda: sync.flat_map(pair, pr.map(same, range(500), workers=2, maxsize=2)),
 }
 
 
