@@ -28,7 +28,7 @@ class Stage(Generic[T_co]):
     stage that several others consume is computed once. Two stages are equal only when they are the same
     object.
 
-    Attributes:
+    Args:
         operator: What an element goes through.
         kind: The kind of worker.
         inputs: The stages it takes from; none for a source.
