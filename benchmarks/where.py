@@ -86,11 +86,8 @@ def step_of(frames: list[str]) -> str | None:
             continue
         name = frame.removeprefix("__pyx_")
         step = next((step for step, pattern in STEPS if re.search(pattern, name)), "other")
-        below = frames[:depth]
-        if step == "worker's loop" and any(CALLS.match(each) for each in below):
+        if step == "worker's loop" and any(CALLS.match(each) for each in frames[:depth]):
             return "call of f"
-        if step == "source" and any("Iter" in each or each.startswith("range") for each in below):
-            return "source"
         return step
     return None
 

@@ -27,7 +27,8 @@ from pypeln._core.memory import CorruptMemory
 import os
 from _thread import _local
 from sys import modules
-from weakref import WeakValueDictionary
+
+from pypeln._core.living import Living
 
 HOLDERS = PP_HOLDERS
 
@@ -51,21 +52,15 @@ cdef uint64_t generation = 1
 
 
 # Those in which this process holds blocks, or may.
-# By their addresses. Not a WeakSet: one thread cannot walk that while another adds to it.
-_adopted = WeakValueDictionary()
+_adopted = Living()
 
 # In the count of a block's views: it is never given back.
 cdef uint32_t KEPT = <uint32_t>1 << 31
 
 
-cdef list adopted():
-    """The arenas in which this process holds blocks."""
-    return [arena for arena in [reference() for reference in _adopted.valuerefs()] if arena is not None]
-
-
 def _about_to_fork():
     cdef Arena arena
-    for arena in adopted():
+    for arena in _adopted:
         arena.keep()
 
 
@@ -114,7 +109,7 @@ def birthplace():
 def arena_at(uint64_t address):
     """The arena in which an address lies and this process holds blocks; None when there is none."""
     cdef Arena arena
-    for arena in adopted():
+    for arena in _adopted:
         if arena.holds() and arena.contains(<const void *>address):
             return arena
     return None
@@ -186,7 +181,7 @@ cdef class Arena:
         self.handle.owner = <unsigned short>owner
         self.generation = generation
         if self.place >= 0:
-            _adopted[id(self)] = self
+            _adopted.add(self)
 
     cdef void keep(self):
         """What is held now is not given back."""

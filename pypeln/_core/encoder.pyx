@@ -21,6 +21,7 @@ from pypeln._core.c cimport (
     PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_LENT, PP_OK, pp_block_at, pp_descriptor,
 )
 from pypeln._core.decoder cimport array_calls, array_type
+from pypeln._core.growing cimport with_room
 from pypeln._core.loans cimport Loans
 from pypeln._core.ownership cimport Reach
 from pypeln._core.payload cimport *
@@ -506,16 +507,9 @@ cdef class Encoder:
 
     cdef int _piece(self, object owner, const void* source, size_t nbytes) except -1:
         cdef unsigned char* room = self._room(16)
-        cdef size_t capacity
-        cdef void* pieces
         cdef uint64_t size = nbytes
-        if self.npieces == self.piece_capacity:
-            capacity = max(<size_t>8, 2 * self.piece_capacity)
-            pieces = PyMem_RawRealloc(self.pieces, capacity * sizeof(Piece))
-            if pieces == NULL:
-                raise MemoryError(f"no memory to encode an element with more than {self.npieces} large parts")
-            self.pieces = <Piece*>pieces
-            self.piece_capacity = capacity
+        self.pieces = <Piece*>with_room(
+            self.pieces, self.npieces, &self.piece_capacity, sizeof(Piece), "large parts")
         self.held.append(owner)
         self.pieces[self.npieces] = Piece(<const unsigned char*>source, nbytes, 0, self.nbytes)
         self.npieces += 1

@@ -2,7 +2,7 @@
 # cython: auto_pickle=False
 """The blocks that one element refers to (loans.pxd says what each call is for; docs/design/arrays.md why)."""
 cimport cython
-from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
@@ -11,6 +11,7 @@ from pypeln._core.c cimport (
     PP_FIGURES, PP_FULL, PP_OK, pp_arena_note_many, pp_block_lend, pp_block_lent, pp_block_return, pp_bool,
     pp_descriptor, pp_reference,
 )
+from pypeln._core.growing cimport with_room
 
 from pypeln._core.memory import CorruptMemory
 
@@ -25,22 +26,16 @@ cdef class Loans:
         PyMem_RawFree(self._ranges)
 
     cdef int number_of(self, Arena arena, pp_descriptor block) except -2:
-        cdef size_t i, capacity
+        cdef size_t i
         cdef int rc
-        cdef void* refs
         self.is_used = True
         for i in range(self.nrefs):
             if self.refs[i].arena == arena.id and self.refs[i].offset == block.offset:
                 return i
         if self.nrefs == REFS_MAX:
             return -1
-        if self.nrefs == self._ref_capacity:
-            capacity = max(<size_t>4, 2 * self._ref_capacity)
-            refs = PyMem_RawRealloc(self.refs, capacity * sizeof(pp_reference))
-            if refs == NULL:
-                raise MemoryError(f"no memory to encode an element with more than {self.nrefs} references")
-            self.refs = <pp_reference*>refs
-            self._ref_capacity = capacity
+        self.refs = <pp_reference*>with_room(
+            self.refs, self.nrefs, &self._ref_capacity, sizeof(pp_reference), "references")
         rc = pp_block_lend(&arena.handle, block, arena.place, self.lender)
         if rc == PP_FULL:
             return -1
@@ -61,15 +56,8 @@ cdef class Loans:
         return False
 
     cdef int note_range(self, size_t number, uint64_t offset, size_t nbytes) except -1:
-        cdef size_t capacity
-        cdef void* ranges
-        if self._nranges == self._range_capacity:
-            capacity = max(<size_t>4, 2 * self._range_capacity)
-            ranges = PyMem_RawRealloc(self._ranges, capacity * sizeof(Range))
-            if ranges == NULL:
-                raise MemoryError(f"no memory to encode an element with more than {self._nranges} buffers")
-            self._ranges = <Range*>ranges
-            self._range_capacity = capacity
+        self._ranges = <Range*>with_room(
+            self._ranges, self._nranges, &self._range_capacity, sizeof(Range), "buffers")
         self._ranges[self._nranges] = Range(number, offset, nbytes)
         self._nranges += 1
         return 0

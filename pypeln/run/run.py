@@ -14,10 +14,10 @@ import sys
 import threading
 import time
 import warnings
-import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pypeln._core.living import Living
 from pypeln._core.memory import COUNTS, RunAborted
 from pypeln._core.queue import CLOSED, InPort
 from pypeln._core.results import Bypass, Results
@@ -50,8 +50,7 @@ JOIN_S = 1.0
 # that an element is delayed, and a hundred times what a hand-over of the GIL costs.
 LOOP_BATCH_S = 0.001
 
-# By their addresses. Not a WeakSet: one thread cannot walk that while another adds to it.
-_live: weakref.WeakValueDictionary[int, Run] = weakref.WeakValueDictionary()
+_live: Living[Run] = Living()
 _ends_in_pid = 0
 
 
@@ -92,7 +91,7 @@ class Run:
 
             refuse_on_windows("PYPELN_DEBUG")
             self.watched = watched_run(self, setting)
-        _live[id(self)] = self
+        _live.add(self)
 
     def start(self) -> None:
         """Start every worker; Ctrl-C waits until that is done."""
@@ -188,7 +187,7 @@ class Run:
                 self.supervisor.finish()
             if self.watched is not None:
                 self.watched.close()
-        _live.pop(id(self), None)
+        _live.discard(self)
         self.plan.stats.freeze()
         if stuck:
             warnings.warn(
@@ -398,9 +397,8 @@ def _elements(port: InPort) -> Iterator[Element]:
 
 
 def _end_all() -> None:
-    for reference in _live.valuerefs():
-        if (run := reference()) is not None:
-            run.close()
+    for run in _live:
+        run.close()
 
 
 def _end_all_before_children_are_awaited() -> None:
@@ -415,9 +413,8 @@ def _end_all_before_children_are_awaited() -> None:
 
 def _disown_all() -> None:
     """In a forked copy: the runs belong to the original."""
-    for reference in _live.valuerefs():
-        run = reference()
-        if run is not None and isinstance(run.sink, InPort):
+    for run in _live:
+        if isinstance(run.sink, InPort):
             run.sink.disown()
     _live.clear()
 

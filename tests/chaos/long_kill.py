@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import system
-from support.watchdog import Watchdog
+from support.watchdog import Watchdog, descendants
 
 import pypeln as pl
 
@@ -112,7 +112,7 @@ class Killer:
 
     def _kill(self) -> None:
         while not self._over.wait(self._random.expovariate(1 / self._pause_s)):
-            workers = sorted(system.children_of(os.getpid()) - self._spared)
+            workers = sorted(descendants(os.getpid()).keys() - self._spared)
             if workers:
                 self.kills += system.send(self._random.choice(workers), signal.SIGKILL)
 
@@ -140,7 +140,7 @@ def run(elements: int, kind: str, pause_s: float, seed: int, workers: int = 2) -
     seen = bytearray(5 * elements)
     wrong = 0
     began = time.monotonic()
-    killer.start(system.children_of(os.getpid()))
+    killer.start(set(descendants(os.getpid())))
     try:
         watchdog.arm(WATCHDOG_S, f"long-kill with seed {seed}")
         for number, (x, i, proof) in enumerate(third):

@@ -48,22 +48,6 @@ def who_maps(segments: set[str]) -> dict[int, set[str]]:
     return found
 
 
-def children_of(pid: int) -> set[int]:
-    """The living processes below another one: fast, where the kernel keeps a list of them."""
-    found: set[int] = set()
-    todo = [pid]
-    while todo:
-        parent = todo.pop()
-        try:
-            for thread in os.listdir(f"/proc/{parent}/task"):
-                with open(f"/proc/{parent}/task/{thread}/children") as file:
-                    todo += map(int, file.read().split())
-        except OSError:
-            continue  # it has ended meanwhile
-        found.add(parent)
-    return found - {pid}
-
-
 def send(pid: int, number: int) -> bool:
     """Send a signal; whether there was anybody to get it."""
     try:

@@ -16,16 +16,7 @@ python=$cache/bin/python3.13t
 
 works() { [ -x "$python" ] && "$python" -c 'import sys, ctypes, ssl, zlib; sys.exit(sys._is_gil_enabled())' 2>/dev/null; }
 
-mkdir -p "$cache"
-exec 9>"$cache/.lock"
-flock 9 # another that builds it now is waited for
-if works; then
-    echo "$python"
-    exit
-fi
-
-log=$cache/build.log
-: >"$log"
+once build
 say "downloading the source of $package"
 open_release deb-src "$suite"
 # The upstream tarball is all that is wanted: Debian's patches are about where Debian puts files.

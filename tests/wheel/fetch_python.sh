@@ -32,16 +32,7 @@ works() {
     [ -x "$python" ] && $emulator "$python" -c 'import ctypes, ensurepip, lzma, sqlite3, ssl, sysconfig, zlib' 2>/dev/null
 }
 
-mkdir -p "$cache"
-exec 9>"$cache/.lock"
-flock 9 # another that fetches it now is waited for
-if works; then
-    echo "$python"
-    exit
-fi
-
-log=$cache/fetch.log
-: >"$log"
+once fetch
 say "downloading Python $version for $architecture and what it runs on"
 open_release deb "$suite" -o "APT::Architecture=$architecture"
 # Modules from PyPI want the C++ library as well.
