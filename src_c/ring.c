@@ -18,12 +18,14 @@
  * slot's word that we have acquired, and no later look sees an older hint. */
 #define FARTHEST_LEAD 1
 
-/* Spinning before a wait: the time of a hand-over between two running cores, not more. */
+/* Spinning before sleep: the time of a hand-over between two running cores, not more. */
 #define SPINS 64
 
-/* Naps: see docs/design/waiting.md. Only where the content of a queue outlasts a nap (a small queue
- * would run dry or full meanwhile), only in a fast stream, and only for about two milliseconds. */
+/* Naps, instead of spinning: see docs/design/waiting.md. Only where the content of a queue outlasts a nap (a
+ * small queue would run dry or full meanwhile), only in a fast stream, and only for about two milliseconds. A
+ * stream that has brought fewer than NAP_WORTH elements since the last nap is not fast any more. */
 #define NAP_NS 30000u
+#define NAP_WORTH 8u
 #define NAPS 20
 #define NAP_CAPACITY 1024u
 #define NAP_BUSY 64u
@@ -501,23 +503,29 @@ static bool drained(pp_port *port) {
     return can_push(port) && pp_ring_count(port->ring) <= port->ring->wake_below;
 }
 
+/* Whether the stream is fast, and the queue holds what comes in during a nap. */
+static bool may_nap(pp_port *port) {
+    if (port->busy - port->napped < NAP_WORTH && port->napped != 0) port->busy = 0;
+    port->napped = port->busy >= NAP_BUSY && port->capacity >= NAP_CAPACITY ? port->busy : 0;
+    return port->napped != 0;
+}
+
 /* One waiting loop for both sides: `ready` ends the wait, `rested` ends a nap. */
 static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bool (*ready)(pp_port *),
                            bool (*rested)(pp_port *)) {
     pp_ring *ring = port->ring;
-    for (int i = 0; i < SPINS; i++) {
+    const bool naps = timeout_ns != 0 && may_nap(port);
+    for (int i = 0; i < SPINS && !naps; i++) {
         if (rested(port)) return PP_OK;
         pp_relax();
     }
     if (timeout_ns == 0) return ready(port) ? PP_OK : PP_TIMEOUT;
-    if (port->busy >= NAP_BUSY && port->capacity >= NAP_CAPACITY) {
-        for (int i = 0; i < NAPS; i++) {
-            pp_nap(NAP_NS);
-            if (rested(port)) return PP_OK;
-            if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
-        }
+    for (int i = 0; i < NAPS && naps; i++) {
+        pp_nap(NAP_NS);
+        if (rested(port)) return PP_OK;
+        if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
     }
-    port->busy = 0;
+    port->busy = port->napped = 0;
     uint64_t span = timeout_ns < LOOK_NS ? timeout_ns : LOOK_NS;
     uint32_t key = pp_spot_register(spot);
     if (ready(port)) return PP_OK;

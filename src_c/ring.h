@@ -97,6 +97,7 @@ typedef struct pp_port {
     int bell; /* rung for an event loop at the other side; -1: none */
     uint32_t producer; /* producers: which of ring->open is this one's */
     uint64_t busy; /* elements moved since the last long wait: is this a fast stream? */
+    uint64_t napped; /* `busy` at the last nap since then; 0: there was none */
     uint64_t position; /* of the claimed slot */
     uint64_t word; /* of the claimed slot, as it was claimed */
     uint32_t

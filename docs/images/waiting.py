@@ -1,4 +1,4 @@
-"""Draw waiting.svg: how a consumer waits while elements come fast, and when none comes.
+"""Draw waiting.svg: how a consumer waits in a fast stream, when nothing comes, and in a slow one.
 
 python docs/images/waiting.py [FILE]
 """
@@ -15,15 +15,17 @@ BAR = 34
 # What the consumer does: style, width, label.
 TIMES = (
     ("process", 110, "works"),
-    ("wait", 26, ""),
     ("nap", 84, "nap"),
     ("process", 100, "works"),
+    ("nap", 84, "nap"),
+    ("nap", 84, "nap"),
+    ("park", 130, "parked"),
+    ("process", 70, "works"),
     ("wait", 26, ""),
-    ("nap", 84, "nap"),
-    ("nap", 84, "nap"),
-    ("park", 170, "parked"),
-    ("process", 110, "works"),
+    ("park", 112, "parked"),
 )
+# How many of these lie before the wake.
+ASLEEP = 6
 
 
 def consumer() -> str:
@@ -43,8 +45,8 @@ def consumer() -> str:
 
 def draw() -> str:
     """The whole picture, as the text of an SVG file."""
-    fast = [LEFT + 8 + n * 13 for n in range(31)]
-    wake_x = LEFT + sum(width for _, width, _ in TIMES[:-1])
+    fast = [LEFT + 8 + n * 13 for n in range(29)]
+    wake_x = LEFT + sum(width for _, width, _ in TIMES[:ASLEEP])
     parts = [
         text(LEFT - 16, PRODUCER + 5, "producer", "title", 13, at="end"),
         text(LEFT - 16, CONSUMER + 22, "consumer", "title", 13, at="end"),
@@ -64,7 +66,10 @@ def draw() -> str:
         text(LEFT + 576, 298, "sleeps in the kernel", "note", 13, at="start"),
     ]
     return picture(
-        "A consumer spins, naps while elements come fast, and parks when none comes", WIDTH, HEIGHT, parts
+        "A consumer naps while elements come fast, parks when none comes, and spins where they come slowly",
+        WIDTH,
+        HEIGHT,
+        parts,
     )
 
 

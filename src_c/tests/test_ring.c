@@ -213,6 +213,21 @@ static void in_a_slow_stream_the_oldest_element_comes_first(void) {
     free_aligned(ring);
 }
 
+static void who_is_handed_one_element_at_a_time_does_not_go_on_napping(void) {
+    pp_ring *ring = new_ring(1024, 1);
+    pp_port in = port_of(ring, 1, 0), out = port_of(ring, 2, 0);
+    uint64_t element;
+    out.busy = 1000;
+    CHECK_EQUAL(push(&in, 0, NULL), PP_OK);
+    CHECK_EQUAL(pp_wait_pop(&out, SECOND), PP_OK);
+    CHECK_EQUAL(out.busy, 1000); /* the stream was fast: it has napped */
+    CHECK_EQUAL(pop(&out, &element), PP_OK);
+    CHECK_EQUAL(push(&in, 1, NULL), PP_OK);
+    CHECK_EQUAL(pp_wait_pop(&out, SECOND), PP_OK);
+    CHECK_EQUAL(out.busy, 0); /* one element in a nap: not any more */
+    free_aligned(ring);
+}
+
 static void while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end(void) {
     pp_ring *ring = new_shared_ring(2, 1, false);
     pp_port in = port_of(ring, 1, 0), reader = port_of(ring, 2, 0), other = port_of(ring, 3, 0);
@@ -401,6 +416,7 @@ int main(void) {
     RUN(a_slot_that_somebody_has_begun_with_is_not_added_to);
     RUN(an_idle_consumer_takes_what_another_is_slow_to_come_to);
     RUN(in_a_slow_stream_the_oldest_element_comes_first);
+    RUN(who_is_handed_one_element_at_a_time_does_not_go_on_napping);
     RUN(while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end);
     RUN(what_was_to_be_added_and_is_cancelled_leaves_the_others);
     RUN(a_slot_takes_no_more_than_it_has_room_for);
