@@ -264,6 +264,40 @@ def test_promise_13_what_an_import_in_a_worker_dies_of_is_seen(
         assert f"\n    {GUARD}\n" in done.stderr
 
 
+# A stderr at which two workers meet before each write, so that their pieces alternate.
+MEETING = """
+import os, sys, time
+from multiprocessing import current_process
+
+class Meeting:
+    def __init__(self):
+        self.writes = 0
+
+    def write(self, text):
+        self.writes += 1
+        open(f"here.{self.writes}.{os.getpid()}", "w").close()
+        while len([name for name in os.listdir() if name.startswith(f"here.{self.writes}.")]) < 2:
+            time.sleep(0.001)
+        os.write(2, text.encode())
+
+    def flush(self):
+        pass
+
+if current_process().name.startswith("pypeln "):
+    sys.stderr = Meeting()
+"""
+
+
+@pytest.mark.parametrize("method", SPAWNING)
+def test_promise_13_errors_of_workers_that_die_together_can_be_read(method: str, tmp_path: Path) -> None:
+    text = MEETING + program(UNGUARDED, method).replace(
+        "def next_number", "if __name__ != '__main__':\n    raise LookupError('its own')\n\n\ndef next_number"
+    )
+    (tmp_path / "refusing.py").write_text(text)
+    done = run("refusing.py", folder=tmp_path, rc=1)
+    assert "\nLookupError: its own\n" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("method", SPAWNING)
 def test_promise_13_a_file_without_a_guard_is_told_so_whatever_its_workers_are_sent(
     method: str, tmp_path: Path
