@@ -23,8 +23,12 @@ from pypeln.failure import Failure
 from pypeln.graph.partial import Partial
 from pypeln.graph.stage import IoStage, Stage
 from pypeln.pinning import pin
+from pypeln.run.main_module import say_errors_in_one_piece
 from pypeln.run.memory_stats import MemoryStats
 from pypeln.run.stats import StageStats
+
+say_errors_in_one_piece()
+del say_errors_in_one_piece
 
 # The name that pypeln 0.4.9 gave to what all stages have in common.
 BaseStage = Stage

@@ -1,10 +1,27 @@
-"""Descriptors that reach a process in a pickle."""
+"""Descriptors that reach a process in a pickle, and files that have no name."""
 
 from __future__ import annotations
 
 import os
 import sys
 from typing import Any
+
+
+def anonymous_file(name: str) -> int:
+    """A descriptor of a new file that is gone with its last descriptor.
+
+    Args:
+        name: What the system may show of it.
+
+    Raises:
+        OSError: There is no descriptor left, or no room.
+    """
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def handed(fd: int) -> Any:

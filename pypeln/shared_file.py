@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from pypeln.descriptors import handed, received
+from pypeln.descriptors import anonymous_file, handed, received
 from pypeln.platforms import refuse_on_windows
 from pypeln.turn import Turn
 
@@ -54,13 +54,7 @@ class SharedFile:
         refuse_on_windows("a Namespace")
         if sys.platform == "win32":
             raise AssertionError("refused before")
-        if sys.platform == "linux" and hasattr(os, "memfd_create"):
-            fd = os.memfd_create("pypeln-namespace", os.MFD_CLOEXEC)
-        else:
-            import tempfile
-
-            with tempfile.TemporaryFile() as file:
-                fd = os.dup(file.fileno())
+        fd = anonymous_file("pypeln-namespace")
         shared = SharedFile(fd, os.urandom(16))
         _write(fd, shared.token + bytes(_HEADER_BYTES - len(shared.token)), 0)
         with _registry_lock:

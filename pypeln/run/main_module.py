@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +81,30 @@ def _exists(file: str) -> bool:
 
     # Where multiprocessing looks for it, whatever the working directory is now.
     return os.path.exists(os.path.join(process.ORIGINAL_DIR or "", file))  # type: ignore[attr-defined]
+
+
+def say_errors_in_one_piece() -> None:
+    """In a worker process that is importing the program: a traceback is written by one call.
+
+    All workers of a stage import the program at the same time, and may die of the same error. Until Python
+    3.12 the interpreter writes its last line in four pieces, and "RuntimeErrorRuntimeError: : " names none.
+    """
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or sys.excepthook is not sys.__excepthook__:
+        return
+    current = process.current_process()
+    if getattr(current, "_inheriting", False) and current.name.startswith(NAME_PREFIX):
+        sys.excepthook = _say_in_one_piece
+
+
+def _say_in_one_piece(
+    kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
+) -> None:
+    import traceback
+
+    if sys.stderr is not None:
+        sys.stderr.write("".join(traceback.format_exception(kind, error, trace)))
+        sys.stderr.flush()
 
 
 def refuse_while_imported() -> None:

@@ -1,7 +1,9 @@
-"""Says on an error in which stage, and at which element, it was raised."""
+"""What an error does not say of itself: in which stage, at which element, why nothing can be started."""
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 
 from pypeln._core.shared import ElementTooLarge
@@ -24,6 +26,20 @@ def add_note(error: BaseException, note: str) -> None:
     notes = list(getattr(error, "__notes__", ()))
     if note not in notes:
         error.__notes__ = [*notes, note]  # type: ignore[attr-defined,unused-ignore]
+
+
+def note_end_of_main_thread(error: BaseException) -> None:
+    """Adds what keeps threads and processes from being started, where it is CPython's gh-113964."""
+    if (
+        (3, 12) <= sys.version_info[:3] <= (3, 12, 2)
+        and isinstance(error, RuntimeError)
+        and not threading.main_thread().is_alive()
+    ):
+        add_note(
+            error,
+            "the main thread has ended, and CPython 3.12.0 to 3.12.2 start nothing after that: have it join "
+            "the threads that run pipelines",
+        )
 
 
 def unsendable(stage_name: str) -> Callable[[Exception, tuple[int, ...]], Exception]:

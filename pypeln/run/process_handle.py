@@ -58,6 +58,7 @@ class WorkerProcess:
                 self._release_alive()
                 raise
             finally:
+                self.job.forget_written_stage()
                 os.close(self.job.alive_fd)
         except BaseException:
             close_private(reading)

@@ -28,6 +28,7 @@ def start_process(process: BaseProcess, start_method: str) -> None:
 
     Raises:
         OSError: The system cannot start another process.
+        RuntimeError: The interpreter, which ends, starts no other process.
         EOFError: The fork server has died.
         UnguardedMainError: It died because it came to this pipeline when it imported the program.
         Exception: What pickling the process's arguments raised, when it is spawned.
@@ -37,14 +38,13 @@ def start_process(process: BaseProcess, start_method: str) -> None:
     try:
         with only_a_file_that_exists(start_method):
             process.start()
-    except OSError as error:
+    except (
+        BaseException
+    ) as error:  # at the end of the interpreter, for one, fork is refused by a RuntimeError
         for fd in _forgotten(error):
             os.close(fd)
-        if isinstance(error, ConnectionError):
+        if isinstance(error, (ConnectionError, EOFError)):
             _explain(error, process, start_method)
-        raise
-    except EOFError as error:
-        _explain(error, process, start_method)
         raise
 
 
@@ -79,7 +79,7 @@ def _explain(error: Exception, process: BaseProcess, start_method: str) -> None:
     add_note(error, import_note(start_method))
 
 
-def _forgotten(error: OSError) -> list[int]:
+def _forgotten(error: BaseException) -> list[int]:
     """What popen_fork._launch left open: it makes two pipes, forks, and does not close them when that fails.
 
     So in CPython 3.10 to 3.14. A function of its own, because a frame that keeps one of those it has called
@@ -88,6 +88,8 @@ def _forgotten(error: OSError) -> list[int]:
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module, function = frame.f_globals.get("__name__"), frame.f_code.co_name
         if (module, function) == ("multiprocessing.popen_fork", "_launch"):
+            if hasattr(frame.f_locals["self"], "pid"):
+                return []  # it has forked, and they have an owner
             names = ("parent_r", "child_w", "child_r", "parent_w")
             return [frame.f_locals[name] for name in names if name in frame.f_locals]
     return []

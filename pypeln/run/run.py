@@ -27,7 +27,7 @@ from pypeln.platforms import refuse_on_windows
 from pypeln.run import inline_host
 from pypeln.run.callbacks import learn
 from pypeln.run.interrupts import interrupts_held
-from pypeln.run.notes import add_note
+from pypeln.run.notes import add_note, note_end_of_main_thread
 from pypeln.run.order import Ordering, ordered_elements
 from pypeln.run.plan import Plan, PlannedStage, WorkerKind
 from pypeln.run.stats import counted
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 # How long threads may finish their element when the run is aborted, before f is interrupted, ...
 GRACE_S = 0.1
-# ... and until they are left behind with a warning.
+# ... and until they are left behind with a warning; how long a start in another thread may take to end.
 JOIN_S = 1.0
 
 # How long the consumer's thread leaves the event loop alone that has just given it many elements: the longest
@@ -52,6 +52,7 @@ LOOP_BATCH_S = 0.001
 
 _live: Living[Run] = Living()
 _ends_in_pid = 0
+_interpreter_ends = False
 
 
 class Run:
@@ -75,6 +76,7 @@ class Run:
         self._threads: list[WorkerThread] = []
         self._on_abort: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+        self._starting = threading.RLock()
         self._ended_early = threading.Event()
         self._complete = False
         self._closed = False
@@ -94,9 +96,25 @@ class Run:
         _live.add(self)
 
     def start(self) -> None:
-        """Start every worker; Ctrl-C waits until that is done."""
-        with interrupts_held():
-            self._start()
+        """Start every worker; Ctrl-C waits until that is done, and so does a `close` from another thread.
+
+        Raises:
+            RuntimeError: The interpreter ends, and nobody waits for this thread; or the run has been closed.
+            Exception: What the system, or a function that cannot be sent, has against the start.
+        """
+        with self._starting, interrupts_held():
+            if _interpreter_ends and threading.current_thread().daemon:
+                raise RuntimeError(
+                    "the program has ended, and does not wait for this thread, which is a daemon: it starts "
+                    "no pipeline any more"
+                )
+            if self._closed:
+                raise self.outcome()
+            try:
+                self._start()
+            except RuntimeError as error:
+                note_end_of_main_thread(error)
+                raise
 
     def _start(self) -> None:
         """Processes first: to fork a process that has threads is asking for trouble."""
@@ -180,6 +198,10 @@ class Run:
         # Before Python 3.13 an exception in Thread.join marks a living thread as ended, and nothing waits for
         # it then.
         with interrupts_held(then=self.abort):
+            # Then all that is to be ended is known. A start that takes longer may never end: its fork server
+            # may be importing a program that does not come back.
+            if self._starting.acquire(timeout=JOIN_S):
+                self._starting.release()
             stuck = self._join_threads()
             if self.tasks is not None and not self.tasks.join():
                 stuck.append("its event loop")
@@ -397,6 +419,13 @@ def _elements(port: InPort) -> Iterator[Element]:
 
 
 def _end_all() -> None:
+    """At the end of the interpreter: every run ends, and no thread that nobody waits for starts another.
+
+    multiprocessing would wait for the worker processes of one that is started now, and its worker threads
+    stop wherever they are.
+    """
+    global _interpreter_ends
+    _interpreter_ends = True  # first: a run is either seen here, or sees this
     for run in _live:
         run.close()
 
@@ -412,7 +441,9 @@ def _end_all_before_children_are_awaited() -> None:
 
 
 def _disown_all() -> None:
-    """In a forked copy: the runs belong to the original."""
+    """In a forked copy: the runs belong to the original, and so does its end."""
+    global _interpreter_ends
+    _interpreter_ends = False
     for run in _live:
         if isinstance(run.sink, InPort):
             run.sink.disown()

@@ -20,7 +20,7 @@ from pypeln._core.memory import STARTING, WAITING, WORKING, fault_point
 from pypeln._core.system import now_ns
 from pypeln.errors import WorkerDied
 from pypeln.run.main_module import UNGUARDED, import_note, refuse_while_imported, unguarded
-from pypeln.run.notes import add_note, note_place
+from pypeln.run.notes import add_note, note_end_of_main_thread, note_place
 from pypeln.run.policy import Answer, Outcome
 from pypeln.run.process_handle import WorkerProcess
 from pypeln.run.process_start import ctrl_c_held_back
@@ -76,6 +76,7 @@ class Supervisor:
             OSError: The system cannot start another process.
             Exception: What pickling the stage's functions raised, when processes are spawned.
             UnguardedMainError: This process is still importing the program that started it.
+            RuntimeError: The run was closed meanwhile.
         """
         import multiprocessing
 
@@ -84,6 +85,8 @@ class Supervisor:
         try:
             with ctrl_c_held_back(self._context.get_start_method()):
                 for worker in self._workers:
+                    if self._run.aborted:  # by a `close` from another thread, which waits for this
+                        raise self._run.outcome()
                     worker.start(self._context)
         except BaseException:
             self._end_all()
@@ -330,6 +333,7 @@ class Supervisor:
                         worker.start(self._context)
                     fault_point(b"replacement started")
                 except BaseException as error:  # fork refused: the run cannot go on
+                    note_end_of_main_thread(error)
                     self._run.fail(error)
 
     def _wait_s(self, living: list[WorkerProcess]) -> float | None:

@@ -25,7 +25,7 @@ from pypeln._core.outlets import Outlets
 from pypeln._core.queue import InPort, OutPort
 from pypeln._core.system import die_with
 from pypeln._core.worker import Worker
-from pypeln.descriptors import handed, received
+from pypeln.descriptors import anonymous_file, handed, received
 from pypeln.element import Element
 from pypeln.errors import WorkerDied
 from pypeln.run.batching import Batching, BatchWorker
@@ -41,6 +41,9 @@ from pypeln.run.reports import ReportWriter
 from pypeln.run.wiring import WindowPlan
 from pypeln.transport.bells import ring_fd
 from pypeln.transport.shared_memory import SharedQueue
+
+# The descriptors among what a job has.
+HANDED = ("report_fd", "alive_fd", "dump_fd", "stage_fd")
 
 
 @dataclasses.dataclass
@@ -64,9 +67,9 @@ class ProcessJob:
         report_fd: Where it reports.
         alive_fd: Readable, at its end, when the parent is gone.
         dump_fd: Where it writes its stacks when it is asked to; -1: it is not asked.
+        stage_fd: Where it reads its stage and classes, when it is not forked.
         stage_name: The stage's name in the plan.
         death: Of what the worker before this one died, when its element is lost.
-        main_classes: The classes of a main module that it cannot import, pickled.
     """
 
     stage: PlannedStage
@@ -85,9 +88,9 @@ class ProcessJob:
     report_fd: int = -1
     alive_fd: int = -1
     dump_fd: int = -1
+    stage_fd: int = -1
     stage_name: str = dataclasses.field(init=False)
     death: WorkerDied | None = None
-    main_classes: dict[str, bytes | None] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.stage_name = self.stage.name
@@ -103,24 +106,44 @@ class ProcessJob:
         return self.stage.policy.restarts or self.stage.timeout > 0
 
     def __getstate__(self) -> dict[str, Any]:
-        from multiprocessing.spawn import get_preparation_data
-
+        self._write_stage()
         state = self.__dict__.copy()
-        # Bytes until the worker can report what reading them raises.
-        imported = main_is_imported(get_preparation_data(""))
-        state["stage"] = _pickled_stage(self.stage, by_reference=imported)
-        state["main_classes"] = {} if imported else pickled_classes()
-        for name in ("report_fd", "alive_fd", "dump_fd"):
+        del state["stage"]
+        for name in HANDED:
             state[name] = handed(state[name]) if state[name] >= 0 else None
         return state
 
+    def _write_stage(self) -> None:
+        """Put stage and classes, pickled, into a file: beside what multiprocessing sends the new process.
+
+        That goes through a pipe, which holds 64 KiB and is read on once the process has imported the program.
+        If the import ends the process, who has more to write gets a BrokenPipeError, which does not say why,
+        or (`spawn`, until CPython 3.13) waits for ever, because it has the reading end open itself.
+        """
+        import pickle
+        from multiprocessing.spawn import get_preparation_data
+
+        # Bytes until the worker can report what reading them raises.
+        imported = main_is_imported(get_preparation_data(""))
+        stage = _pickled_stage(self.stage, by_reference=imported)
+        classes = {} if imported else pickled_classes()
+        self.stage_fd = anonymous_file("pypeln-stage")
+        with open(self.stage_fd, "wb", closefd=False) as file:
+            pickle.dump((stage, classes), file)
+
+    def forget_written_stage(self) -> None:
+        """The process has started, or has not: what was written for it is its own."""
+        if self.stage_fd >= 0:
+            os.close(self.stage_fd)
+            self.stage_fd = -1
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        for name in ("report_fd", "alive_fd", "dump_fd"):
+        for name in HANDED:
             setattr(self, name, -1 if state[name] is None else received(state[name]))
 
     def load_stage(self) -> None:
-        """Read the stage, where it came as bytes.
+        """Read the stage, where it came in a file.
 
         Raises:
             Exception: Whatever a function of the stage, or what belongs to it, raises when it is unpickled
@@ -128,9 +151,13 @@ class ProcessJob:
         """
         import pickle
 
-        if isinstance(self.stage, bytes):
-            define_classes(self.main_classes)
-            self.stage = pickle.loads(self.stage)
+        if self.stage_fd >= 0:
+            with open(self.stage_fd, "rb") as file:
+                self.stage_fd = -1
+                file.seek(0)
+                stage, classes = pickle.load(file)
+            define_classes(classes)
+            self.stage = pickle.loads(stage)
 
 
 def _pickled_stage(stage: PlannedStage, by_reference: bool) -> bytes:

@@ -82,6 +82,8 @@ child = os.fork()
 if child == 0:
     time.sleep(1000)
 say("child", child)
+for thread in threads:  # CPython 3.12.0 to 3.12.2 do not fork after the end of the main thread
+    thread.join()
 """
     with pipeline_program(tmp_path, body) as running:
         lines = [running.wait_for_line() for _ in range(5)]

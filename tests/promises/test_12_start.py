@@ -15,6 +15,7 @@ from support.process_table import children, open_fds, shared_mappings, thread_na
 from support.program import Program
 
 from pypeln import io, pr, th
+from pypeln.run.run import _live
 
 
 def same(x: Any) -> Any:
@@ -79,7 +80,17 @@ def test_promise_12_descriptors_run_out_at_every_point(start_method: str) -> Non
     assert forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
 
 
-def test_promise_12_forks_are_refused_at_every_point(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        BlockingIOError(11, "Resource temporarily unavailable"),
+        RuntimeError("can't fork at interpreter shutdown"),
+    ],
+    ids=lambda refusal: type(refusal).__name__,
+)
+def test_promise_12_forks_are_refused_at_every_point(
+    refusal: Exception, fork: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage = mixed()
     original = os.fork
     for allowed in range(4):  # two stages of two workers
@@ -87,15 +98,43 @@ def test_promise_12_forks_are_refused_at_every_point(fork: None, monkeypatch: py
 
         def refuse(left: Any = left) -> int:
             if next(left, None) is None:
-                raise BlockingIOError(11, "Resource temporarily unavailable")
+                raise type(refusal)(*refusal.args)
             return original()
 
         baseline = Baseline()
         with monkeypatch.context() as patch:
             patch.setattr(os, "fork", refuse)
-            with pytest.raises(BlockingIOError):
+            with pytest.raises(type(refusal)):
                 list(stage)
         baseline.assert_is_restored(f"{allowed} forks")
+    assert list(stage) == list(range(20))
+
+
+def test_promise_12_a_run_may_be_closed_while_it_starts(fork: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the end of the program does with one of a thread that is a daemon."""
+    stage = mixed()
+    original = os.fork
+    for allowed in range(4):  # two stages of two workers
+        left = iter(range(allowed))
+        closing: list[threading.Thread] = []
+
+        def close_meanwhile(left: Any = left, closing: Any = closing) -> int:
+            if next(left, None) is None and not closing:
+                (run,) = _live
+                closing.append(threading.Thread(target=run.close))
+                closing[0].start()
+                closing[0].join(
+                    0.1
+                )  # it waits for the start; and were it not to, it would have closed the run
+            return original()
+
+        baseline = Baseline()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fork", close_meanwhile)
+            with pytest.raises(RuntimeError, match="the pipeline was closed"):
+                list(stage)
+        closing[0].join()
+        baseline.assert_is_restored(f"closed after {allowed} forks")
     assert list(stage) == list(range(20))
 
 

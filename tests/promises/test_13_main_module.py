@@ -76,6 +76,18 @@ print("the program runs", file=sys.stderr)
 print(sorted(pr.map(next_number, range(3), workers=2)))
 """
 
+# Has the fork server import the program. It does so by itself from CPython 3.13.1 on; before, it was to, and
+# was not told where the program is.
+SERVER_IMPORTS = """
+from multiprocessing import spawn
+
+def with_path(name, prepared=spawn.get_preparation_data):
+    data = prepared(name)
+    return data | {"main_path": data["init_main_from_path"]}
+
+spawn.get_preparation_data = with_path
+"""
+
 GUARD = 'if __name__ == "__main__":'
 
 
@@ -185,17 +197,7 @@ def test_promise_13_a_file_without_a_guard_is_told_what_to_write(
 
 @pytest.mark.skipif("forkserver" not in METHODS, reason="this system has no fork server")
 def test_promise_13_a_fork_server_that_imports_the_program_is_told_what_to_write(tmp_path: Path) -> None:
-    """As it does from CPython 3.13.1 on; before, it was to, and was not told where the program is."""
-    text = """
-        from multiprocessing import spawn
-
-        def with_path(name, prepared=spawn.get_preparation_data):
-            data = prepared(name)
-            return data | {"main_path": data["init_main_from_path"]}
-
-        spawn.get_preparation_data = with_path
-        """
-    (tmp_path / "unguarded.py").write_text(textwrap.dedent(text) + program(UNGUARDED, "forkserver"))
+    (tmp_path / "unguarded.py").write_text(SERVER_IMPORTS + program(UNGUARDED, "forkserver"))
     done = run("unguarded.py", folder=tmp_path, rc=1)
     assert done.stdout == ""
     assert done.stderr.count("the program runs") == 2
@@ -225,9 +227,95 @@ def test_promise_13_a_program_that_cannot_be_imported_twice_is_told_what_to_writ
     )
     (tmp_path / "unguarded.py").write_text(text)
     done = run("unguarded.py", folder=tmp_path, rc=1)
+    if done.stderr.count("the program runs") > 1:
+        # A fork server has imported it: no context was set there, so that it came to the pipeline.
+        assert method == "forkserver"
+        assert "UnguardedMainError" in done.stderr, done.stderr
+        assert f"\n    {GUARD}\n" in done.stderr
+        return
     assert "RuntimeError: context has already been set" in done.stderr, done.stderr
+    assert "UnguardedMainError" not in done.stderr, done.stderr
     if sys.version_info >= (3, 11):  # earlier ones do not print notes
         assert f"\n    {GUARD}\n" in done.stderr
+
+
+@pytest.mark.parametrize("nbytes", [0, 1 << 20], ids=["little is sent", "much is sent"])
+@pytest.mark.parametrize(
+    "method", [*SPAWNING, *(["importing forkserver"] if "forkserver" in METHODS else [])]
+)
+def test_promise_13_what_an_import_in_a_worker_dies_of_is_seen(
+    method: str, nbytes: int, tmp_path: Path
+) -> None:
+    """Also when its pipe cannot take all that it is sent before it has imported the program."""
+    prelude = SERVER_IMPORTS if method.startswith("importing") else ""
+    text = prelude + program(UNGUARDED, method.removeprefix("importing "))
+    text = text.replace(
+        "def next_number", "if __name__ != '__main__':\n    raise LookupError('its own')\n\n\ndef next_number"
+    )
+    (tmp_path / "refusing.py").write_text(sending(nbytes, text))
+    done = run("refusing.py", folder=tmp_path, rc=1)
+    assert done.stdout == ""
+    assert done.stderr.count("the program runs") == 1
+    assert "\nLookupError: its own\n" in done.stderr
+    assert "UnguardedMainError" not in done.stderr
+    if method == "spawn" or "in _serve_one" in done.stderr:  # otherwise it is the fork server that has died
+        assert "\npypeln.errors.WorkerDied: worker " in done.stderr
+    if sys.version_info >= (3, 11):  # earlier ones do not print notes
+        assert f"\n    {GUARD}\n" in done.stderr
+
+
+# A stderr at which two workers meet before each write, so that their pieces alternate.
+MEETING = """
+import os, sys, time
+from multiprocessing import current_process
+
+class Meeting:
+    def __init__(self):
+        self.writes = 0
+
+    def write(self, text):
+        self.writes += 1
+        open(f"here.{self.writes}.{os.getpid()}", "w").close()
+        while len([name for name in os.listdir() if name.startswith(f"here.{self.writes}.")]) < 2:
+            time.sleep(0.001)
+        os.write(2, text.encode())
+
+    def flush(self):
+        pass
+
+if current_process().name.startswith("pypeln "):
+    sys.stderr = Meeting()
+"""
+
+
+@pytest.mark.parametrize("method", SPAWNING)
+def test_promise_13_errors_of_workers_that_die_together_can_be_read(method: str, tmp_path: Path) -> None:
+    text = MEETING + program(UNGUARDED, method).replace(
+        "def next_number", "if __name__ != '__main__':\n    raise LookupError('its own')\n\n\ndef next_number"
+    )
+    (tmp_path / "refusing.py").write_text(text)
+    done = run("refusing.py", folder=tmp_path, rc=1)
+    assert "\nLookupError: its own\n" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("method", SPAWNING)
+def test_promise_13_a_file_without_a_guard_is_told_so_whatever_its_workers_are_sent(
+    method: str, tmp_path: Path
+) -> None:
+    """A worker that ends while it imports the program does not read what it is sent."""
+    (tmp_path / "unguarded.py").write_text(sending(1 << 20, program(UNGUARDED, method)))
+    done = run("unguarded.py", folder=tmp_path, rc=1)
+    last = done.stderr[done.stderr.rindex("Error: ") :]
+    assert last.startswith("Error: the worker processes of map(next_number) import the program"), done.stderr
+    assert f"\n    {GUARD}\n" in last
+
+
+def sending(nbytes: int, text: str) -> str:
+    """A program of `UNGUARDED` whose function brings so many bytes along."""
+    assert "pr.map(next_number" in text
+    return text.replace(
+        "pr.map(next_number", f"pr.map(__import__('functools').partial(next_number, data=bytes({nbytes}))"
+    ).replace("def next_number(n):", "def next_number(n, data):")
 
 
 def test_promise_13_processes_of_others_are_told_as_well(tmp_path: Path) -> None:
