@@ -38,9 +38,7 @@ def start_process(process: BaseProcess, start_method: str) -> None:
     try:
         with only_a_file_that_exists(start_method):
             process.start()
-    except (
-        BaseException
-    ) as error:  # at the end of the interpreter, for one, fork is refused by a RuntimeError
+    except BaseException as error:  # also a RuntimeError, by which an interpreter that ends refuses
         for fd in _forgotten(error):
             os.close(fd)
         if isinstance(error, (ConnectionError, EOFError)):
