@@ -1,12 +1,39 @@
-"""The table that people read."""
+"""The table that people read; `python benchmarks/faults/table.py` puts it into docs/reliability.md."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from injected import FAULTS
 from outcomes import WORDS
 from peers import CONTENDERS
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parents[1] / "docs" / "reliability.md"
+BEGIN, END = "<!-- faults table: begin -->\n", "<!-- faults table: end -->\n"
+
+
+def main() -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(description="Put the table of results.json into docs/reliability.md.")
+    parser.add_argument("--page", type=Path, default=PAGE, help="another page, with the marks of that one")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail where the page differs")
+    options = parser.parse_args()
+    results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    page = options.page.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        parser.error(f"{options.page} has no place for it: {BEGIN.strip()} ... {END.strip()}")
+    drawn = f"{before}{BEGIN}{markdown(results)}\n{END}{after}"
+    if options.check:
+        return int(drawn != page)
+    options.page.write_text(drawn, encoding="utf-8")
+    return 0
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -58,3 +85,7 @@ def _cell(cell: dict[str, Any] | None) -> str:
     if first.endswith(" ahead"):
         return f"{word}, {first}"
     return f"{word} {cell['seconds']:.2g} s" if cell["seconds"] < 9.95 else f"{word} {cell['seconds']:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

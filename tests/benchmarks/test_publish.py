@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,20 @@ def test_the_chart_is_well_formed_and_has_both_themes() -> None:
     assert "2.00x" in texts and "P1" in texts and "where & when" in texts
     assert "P9" not in texts  # nothing to compare with
     assert "prefers-color-scheme:dark" in picture
+
+
+def faults_table(*arguments: str | Path) -> int:
+    command = [sys.executable, BENCHMARKS / "faults" / "table.py", *arguments]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def test_the_page_on_reliability_shows_the_faults_that_were_committed(tmp_path: Path) -> None:
+    assert faults_table("--check") == 0, "run python benchmarks/faults/table.py"
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- faults table: begin -->\nold\n<!-- faults table: end -->\nafter\n")
+    assert faults_table("--page", page, "--check") == 1
+    assert faults_table("--page", page) == 0
+    assert faults_table("--page", page, "--check") == 0
+    assert page.read_text().startswith("before\n") and "| worker killed while" in page.read_text()
+    page.write_text("no marks\n")
+    assert faults_table("--page", page) == 2
