@@ -37,7 +37,7 @@
 
 #include "clock.h"
 
-/* As long as waiting ports sleep at a time (ring.c), so that it costs them nothing. */
+/* As long as waiting ports sleep at a time (ring_wait.c), so that it costs them nothing. */
 #define SLICE_NS 100000000u
 
 /* No more sleepers than owners; shared memory is not believed. */

@@ -3,11 +3,10 @@
  * What a crash at each step leaves is written beside the step. "Nothing" means that the others go on
  * without repair.
  */
-#include "ring.h"
-
 #include <string.h>
 
 #include "fault_point.h"
+#include "ring_words.h"
 
 #define MAGIC 0x7079706c6e72696eu
 
@@ -18,54 +17,8 @@
  * slot's word that we have acquired, and no later look sees an older hint. */
 #define FARTHEST_LEAD 1
 
-/* Spinning before sleep: the time of a hand-over between two running cores, not more. */
-#define SPINS 64
-
-/* Naps, instead of spinning: see docs/design/waiting.md. Only where the content of a queue outlasts a nap (a
- * small queue would run dry or full meanwhile), only in a fast stream, and only for about two milliseconds. A
- * stream that has brought fewer than NAP_WORTH elements since the last nap is not fast any more. */
-#define NAP_NS 30000u
-#define NAP_WORTH 8u
-#define NAPS 20
-#define NAP_CAPACITY 1024u
-#define NAP_BUSY 64u
-
-/* A sleeper looks around this often even when nobody wakes it: SIGSTOP between a waker's two steps,
- * and signals that another thread received, delay by no more than this. */
-#define LOOK_NS 100000000u
-
 /* How many untouched slots a consumer looks for before it takes from one that another has begun with. */
 #define AHEAD 16u
-
-enum { TAKEN_SHIFT = 16, COUNT_SHIFT = 20, LAP_SHIFT = 24 };
-
-/* A slot that holds no element, or whose elements are not there yet. */
-static inline uint64_t word_of(uint64_t lap, uint64_t owner, uint64_t state) {
-    return lap << LAP_SHIFT | owner << PP_STATE_BITS | state;
-}
-static inline uint64_t state_of(uint64_t word) { return word & 7u; }
-static inline uint64_t owner_of(uint64_t word) { return word >> PP_STATE_BITS & PP_OWNER_MAX; }
-static inline uint32_t count_of(uint64_t word) { return word >> COUNT_SHIFT & PP_PART_MASK; }
-static inline uint32_t taken_of(uint64_t word) { return word >> TAKEN_SHIFT & PP_PART_MASK; }
-/* The word of the same lap and with the same elements in another state. */
-static inline uint64_t turned(uint64_t word, uint64_t owner, uint64_t state) {
-    uint64_t kept = ~(uint64_t)0 << TAKEN_SHIFT;
-    return (word & kept) | owner << PP_STATE_BITS | state;
-}
-static inline uint64_t freed(uint64_t word) { return ((word >> LAP_SHIFT) + 1) << LAP_SHIFT; }
-/* Distance from `lap` to the word's sequence, in their 40-bit circle: 0 the same, negative: the slot
- * still belongs to an earlier lap, positive: it is past this one. */
-static inline int64_t lead_of(uint64_t word, uint64_t lap) {
-    return (int64_t)((word & ~(uint64_t)0xffffff) - (lap << LAP_SHIFT)) >> LAP_SHIFT;
-}
-/* The last of a slot's elements is being read: nobody has to come back to it. */
-static inline bool is_last(uint64_t word) { return taken_of(word) + 1 >= count_of(word); }
-
-static inline uint64_t place_of(uint64_t position, uint32_t part) { return position << PP_PART_BITS | part; }
-
-static inline pp_slot *slots_of(const pp_ring *ring) {
-    return (pp_slot *)((unsigned char *)ring + ring->slots_offset);
-}
 
 static inline void help(pp_a64 *hint, uint64_t seen) {
     pp_cas64(hint, &seen, seen + 1); /* failing is fine: somebody else helped */
@@ -83,7 +36,7 @@ void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool s
     ring->slots_offset = pp_ring_bytes(0, producers);
     /* A large ring drains to half before its producers are woken, so that one wake moves many
      * elements; in a small one every free slot counts. */
-    ring->wake_below = capacity >= NAP_CAPACITY ? capacity / 2 : capacity - 1;
+    ring->wake_below = capacity >= LARGE ? capacity / 2 : capacity - 1;
     ring->several = ring->sole = 0;
     pp_store_rlx(&ring->aborted, 0);
     pp_store_rlx(&ring->tail, 0);
@@ -285,7 +238,7 @@ static int look(pp_port *port, found *f) {
     pp_ring *ring = port->ring;
     /* Sharing a line with another consumer costs more than the element does; the order in which elements are
      * begun with matters more where they take long. */
-    const bool fast = port->busy >= NAP_BUSY;
+    const bool fast = port->busy >= FAST;
 restart:
     f->slot = NULL;
     uint64_t at = pp_load_acq(&ring->head);
@@ -429,18 +382,6 @@ void pp_pop_free(pp_port *port, pp_slot *slot) {
     }
 }
 
-/* The element at this place is in hand from here on. */
-static inline void hold(pp_lease *lease, uint64_t position, uint32_t part) {
-    pp_store_rel(&lease->out, 0);
-    pp_store_rel(&lease->in, place_of(position, part) + 1);
-}
-
-static inline uint64_t keep_rest(pp_lease *lease, uint64_t position, uint32_t part, uint32_t count) {
-    uint64_t rest = place_of(position, part) << PP_PART_BITS | count;
-    pp_store_rel(&lease->rest, rest);
-    return rest;
-}
-
 int pp_pop_lease(pp_port *port, pp_lease *lease) {
     if (pp_load_rlx(&port->ring->aborted)) return PP_ABORTED;
     uint64_t rest = pp_load_rlx(&lease->rest); /* only this worker writes it */
@@ -483,74 +424,21 @@ int pp_pop_lease(pp_port *port, pp_lease *lease) {
     return PP_OK;
 }
 
-/* ---- waiting ---- */
-
-/* Or that nothing will come: but not while an element is in somebody's hands who has others to give back. */
-static bool can_pop(pp_port *port) {
+/* Not while an element is in somebody's hands who has others to give back. */
+bool pp_can_pop(pp_port *port) {
     found f = {NULL, 0, 0, false};
     return port->batch_next != port->batch_count || look(port, &f) != PP_EMPTY ||
            (f.idle && all_closed(port->ring, port->producers));
 }
 
-static bool can_push(pp_port *port) {
+bool pp_can_push(pp_port *port) {
     pp_ring *ring = port->ring;
     uint64_t at = pp_load_acq(&ring->tail);
     uint64_t word = pp_load_seq(&port->slots[at % port->capacity].word);
     return lead_of(word, at / port->capacity) >= 0 || pp_load_acq(&ring->tail) != at;
 }
 
-static bool drained(pp_port *port) {
-    return can_push(port) && pp_ring_count(port->ring) <= port->ring->wake_below;
-}
-
-/* Whether the stream is fast, and the queue holds what comes in during a nap. */
-static bool may_nap(pp_port *port) {
-    if (port->busy - port->napped < NAP_WORTH && port->napped != 0) port->busy = 0;
-    port->napped = port->busy >= NAP_BUSY && port->capacity >= NAP_CAPACITY ? port->busy : 0;
-    return port->napped != 0;
-}
-
-/* One waiting loop for both sides: `ready` ends the wait, `rested` ends a nap. */
-static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bool (*ready)(pp_port *),
-                           bool (*rested)(pp_port *)) {
-    pp_ring *ring = port->ring;
-    const bool naps = timeout_ns != 0 && may_nap(port);
-    for (int i = 0; i < SPINS && !naps; i++) {
-        if (rested(port)) return PP_OK;
-        pp_relax();
-    }
-    if (timeout_ns == 0) return ready(port) ? PP_OK : PP_TIMEOUT;
-    for (int i = 0; i < NAPS && naps; i++) {
-        pp_nap(NAP_NS);
-        if (rested(port)) return PP_OK;
-        if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
-    }
-    port->busy = port->napped = 0;
-    uint64_t span = timeout_ns < LOOK_NS ? timeout_ns : LOOK_NS;
-    uint32_t key = pp_spot_register(spot);
-    if (ready(port)) return PP_OK;
-    if (pp_load_seq(&ring->aborted)) return PP_ABORTED;
-    int rc = pp_spot_sleep(spot, key, span);
-    if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
-    return rc;
-}
-
-int pp_wait_pop(pp_port *port, uint64_t timeout_ns) {
-    return wait_for(port, &port->ring->not_empty, timeout_ns, can_pop, can_pop);
-}
-
-int pp_wait_push(pp_port *port, uint64_t timeout_ns) {
-    return wait_for(port, &port->ring->not_full, timeout_ns, can_push, drained);
-}
-
-int pp_wait_block(pp_port *port, uint64_t timeout_ns) {
-    uint32_t key = pp_spot_register(&port->ring->not_full);
-    if (pp_load_seq(&port->ring->aborted)) return PP_ABORTED;
-    int rc = pp_spot_sleep(&port->ring->not_full, key, timeout_ns);
-    return pp_load_rlx(&port->ring->aborted) ? PP_ABORTED : rc;
-}
-
-/* ---- ends and deaths ---- */
+/* ---- ends ---- */
 
 void pp_ring_wake_all(pp_ring *ring, int bell) {
     pp_spot_wake_all(&ring->not_empty, bell);
@@ -560,70 +448,4 @@ void pp_ring_wake_all(pp_ring *ring, int bell) {
 void pp_ring_abort(pp_ring *ring, int bell) {
     atomic_store_explicit(&ring->aborted, 1, memory_order_seq_cst);
     pp_ring_wake_all(ring, bell);
-}
-
-void pp_ring_settle(pp_ring *ring, pp_lease *lease, uint32_t owner) {
-    uint64_t out = pp_load_acq(&lease->out);
-    uint64_t at = out & PP_OUT_MASK;
-    if (at == 0) return;
-    at--;
-    uint64_t word = pp_load_acq(&slots_of(ring)[at % ring->capacity].word);
-    bool still_writing = lead_of(word, at / ring->capacity) == 0 && owner_of(word) == owner &&
-                         (state_of(word) == PP_WRITING || state_of(word) == PP_ADDING);
-    pp_store_rel(&lease->out, ((out >> PP_OUT_SHIFT) + (still_writing ? 0 : 1)) << PP_OUT_SHIFT);
-}
-
-/* What the dead was reading moves into its lease, unless it is there. */
-static void move_into_lease(pp_ring *ring, const pp_slot *slot, uint64_t position, uint64_t word,
-                            pp_lease *lease) {
-    uint32_t part = taken_of(word), count = count_of(word);
-    bool whole = ring->sole && part + 1 < count;
-    if (pp_load_acq(&lease->in) != place_of(position, part) + 1) {
-        pp_cursor cursor = {0, 0, 0};
-        if (!pp_part_copy(&lease->element, slot, part, &cursor)) return;
-        if (whole) {
-            lease->pack.head = slot->head;
-            lease->pack.body = slot->body;
-        }
-        hold(lease, position, part);
-    }
-    if (whole) keep_rest(lease, position, part + 1, count);
-}
-
-/* The dead had taken the first of the rest in hand, and not yet said that the rest begins behind it. */
-static void settle_rest(pp_lease *lease) {
-    uint64_t in = pp_load_acq(&lease->in), rest = pp_load_acq(&lease->rest);
-    if (in != 0 && in - 1 == rest >> PP_PART_BITS && (rest >> PP_PART_BITS & PP_PART_MASK) < (rest & PP_PART_MASK))
-        pp_store_rel(&lease->rest, rest + (1u << PP_PART_BITS));
-}
-
-uint32_t pp_ring_mend(pp_ring *ring, pp_lease *lease, uint32_t owner) {
-    pp_slot *slots = slots_of(ring);
-    uint64_t near = pp_load_acq(&ring->head) / ring->capacity;
-    uint32_t mended = 0;
-    if (lease != NULL) settle_rest(lease);
-    for (uint32_t i = 0; i < ring->capacity; i++) {
-        uint64_t word = pp_load_acq(&slots[i].word), mending;
-        /* Slots are claimed in turn: neither this one nor any behind it was, and their pages need not be taken. */
-        if (word == 0 && near == 0) break;
-        if (owner_of(word) != owner) continue;
-        /* The word has its lap's low bits; the hint is at most a lap away. */
-        uint64_t position = (near + (uint64_t)lead_of(word, near)) * ring->capacity + i;
-        switch (state_of(word)) {
-            case PP_WRITING: mending = turned(word, 0, PP_SKIP); break;
-            case PP_ADDING: mending = turned(word, 0, PP_READY); break;
-            case PP_READING:
-                if (lease != NULL) move_into_lease(ring, &slots[i], position, word, lease);
-                mending = is_last(word) || ring->sole
-                              ? freed(word)
-                              : turned(word, 0, PP_READY) + ((uint64_t)1 << TAKEN_SHIFT);
-                break;
-            default: continue;
-        }
-        atomic_store_explicit(&slots[i].word, mending, memory_order_seq_cst);
-        mended++;
-    }
-    /* Always: the dead may have taken a wake with it. */
-    pp_ring_wake_all(ring, -1);
-    return mended;
 }

@@ -22,7 +22,7 @@ TOP, BOTTOM = 78, 44
 LEFT, RIGHT = 480, 900
 LEAST, MOST = 1e-4, 1e2
 # The x of the titles, and how many characters of one have room there.
-TITLES, LONGEST_TITLE = 170, 48
+TITLES, LONGEST_TITLE = 170, 52
 
 LIGHT = {
     "panel": "fill:#ffffff;stroke:#d8dee4",
@@ -122,8 +122,12 @@ def _row(column: Column, y: float) -> list[str]:
 
 
 def _shortened(title: str) -> str:
-    """What fits between the names and the axis."""
-    return title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1].rstrip(' ,')}…"
+    """What fits between the names and the axis: without what comes behind the last comma, or in parentheses."""
+    if len(title) <= LONGEST_TITLE:
+        return title
+    room = title[: LONGEST_TITLE + 1]
+    end = max(room.rfind(", "), room.rfind(" ("))
+    return room[:end] if end > 0 else f"{room[: LONGEST_TITLE - 1].rstrip()}…"
 
 
 def _x(ratio: float) -> float:

@@ -601,6 +601,7 @@ cdef class SharedOut(OutPort):
 
     cdef int offer(self) except -1:
         cdef pp_slot *slot
+        cdef bint shares
         cdef int rc
         if self.home.elastic and not self.has_block and self.is_crowded():
             return PP_FULL
@@ -608,7 +609,8 @@ cdef class SharedOut(OutPort):
             rc = self.write_block()
             if rc != PP_OK:
                 return rc
-        if not self.has_block and self.prefix == 0 and self.head.refs == 0:
+        shares = not self.has_block and self.prefix == 0 and self.head.refs == 0
+        if shares:
             # Nothing that fits a slot has buffers of its own, so the encoder's data is all of it.
             rc = pp_push_small(
                 &self.port, &self.head, self.head.kind, self.encoder.data, self.head.nbytes, self.lease,
@@ -622,7 +624,7 @@ cdef class SharedOut(OutPort):
             if rc == PP_CORRUPT:
                 raise CorruptMemory("a ring whose slots and hints contradict each other")
             raise RunAborted
-        if self.has_block or self.prefix or self.head.refs:
+        if not shares:
             PP_FAULT_POINT("slot claimed")
             self.fill(slot)
         self.loaded = False

@@ -68,7 +68,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the lease forgets what it has sent only after it has taken",
-        "ring.c",
+        "ring_words.h",
         """\
     pp_store_rel(&lease->out, 0);
     pp_store_rel(&lease->in, place_of(position, part) + 1);""",
@@ -108,7 +108,7 @@ MUTATIONS = [
     ),
     Mutation(
         "what was to be added is mended away with what was there",
-        "ring.c",
+        "ring_repair.c",
         "case PP_ADDING: mending = turned(word, 0, PP_READY); break;",
         "case PP_ADDING: mending = turned(word, 0, PP_SKIP); break;",
         "lease",
@@ -116,21 +116,21 @@ MUTATIONS = [
     ),
     Mutation(
         "mending frees a slot with its other elements",
-        "ring.c",
+        "ring_repair.c",
         "mending = is_last(word) || ring->sole",
         "mending = true",
         "lease",
     ),
     Mutation(
         "mending forgets the rest of a slot",
-        "ring.c",
+        "ring_repair.c",
         "    if (whole) keep_rest(lease, position, part + 1, count);\n}",
         "}",
         "lease",
     ),
     Mutation(
         "the rest of a slot begins with what is in hand",
-        "ring.c",
+        "ring_repair.c",
         "pp_store_rel(&lease->rest, rest + (1u << PP_PART_BITS));",
         ";",
         "lease",
@@ -177,21 +177,21 @@ MUTATIONS = [
     ),
     Mutation(
         "a claim that was cancelled is set back",
-        "ring.c",
+        "ring_repair.c",
         "mending = turned(word, 0, PP_SKIP); break;\n            case PP_ADDING",
         "mending = turned(word, 0, PP_FREE); break;\n            case PP_ADDING",
         "lease",
     ),
     Mutation(
         "mending does not look into the lease",
-        "ring.c",
+        "ring_repair.c",
         "if (pp_load_acq(&lease->in) != place_of(position, part) + 1) {",
         "if (false) {",
         "lease",
     ),
     Mutation(
         "mending frees a slot before the lease has its element",
-        "ring.c",
+        "ring_repair.c",
         """\
                 if (lease != NULL) move_into_lease(ring, &slots[i], position, word, lease);""",
         """\
@@ -201,21 +201,21 @@ MUTATIONS = [
     ),
     Mutation(
         "settle takes every claim for published",
-        "ring.c",
+        "ring_repair.c",
         "(still_writing ? 0 : 1)",
         "1",
         "lease",
     ),
     Mutation(
         "settle takes no claim for published",
-        "ring.c",
+        "ring_repair.c",
         "(still_writing ? 0 : 1)",
         "0",
         "lease",
     ),
     Mutation(
         "nobody is woken after a death",
-        "ring.c",
+        "ring_repair.c",
         """\
     /* Always: the dead may have taken a wake with it. */
     pp_ring_wake_all(ring, -1);
@@ -276,7 +276,7 @@ MUTATIONS = [
     ),
     Mutation(
         "no look behind the registration",
-        "ring.c",
+        "ring_wait.c",
         "    if (ready(port)) return PP_OK;\n    if (pp_load_seq",
         "    if (pp_load_seq",
         "ring",

@@ -38,6 +38,9 @@ CHECKS = ["arena", "holding", "lease", "park", "ring"]
 
 LOOKED_AT_BY = {
     "ring.c": ["ring", "lease"],
+    "ring_repair.c": ["ring", "lease"],
+    "ring_wait.c": ["ring", "lease"],
+    "ring_words.h": ["ring", "lease"],
     "park.c": ["park", "ring"],
     "park.h": ["park", "ring"],
     "window.h": ["park"],

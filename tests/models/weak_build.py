@@ -92,7 +92,7 @@ ADAPTED: list[Change] = [
     ),
     ("ring.c", "    if (slot == &port->batch) {\n        port->batch_next++;\n    } else if", "    if"),
     # Schedules, not time: one look before the wait shows as much as 64.
-    ("ring.c", "#define SPINS 64", "#define SPINS 1"),
+    ("ring_wait.c", "#define SPINS 64", "#define SPINS 1"),
     # Two classes and four words to a chunk: Relacy keeps the history of every word.
     ("arena.h", "#define PP_CHUNK_BYTES ((uint64_t)1 << 20)", "#define PP_CHUNK_BYTES ((uint64_t)1 << 10)"),
     ("arena.h", "#define PP_CLASSES 12", "#define PP_CLASSES 2"),

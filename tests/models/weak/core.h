@@ -15,6 +15,8 @@ static long ring_bell();
 
 #include "ring.c"
 #undef MAGIC
+#include "ring_repair.c"
+#include "ring_wait.c"
 #include "park.c"
 #include "window.h"
 
