@@ -122,7 +122,7 @@ def _row(column: Column, y: float) -> list[str]:
 
 
 def _shortened(title: str) -> str:
-    """What fits between the names and the axis: without what comes behind the last comma, or in parentheses."""
+    """What fits between the names and the axis: without what follows the last comma, or in parentheses."""
     if len(title) <= LONGEST_TITLE:
         return title
     room = title[: LONGEST_TITLE + 1]

@@ -14,6 +14,7 @@ cdef class Opening:
     cdef const pp_reference *refs
     cdef uint64_t nrefs
     cdef Arena found             # of the reference read last
+    cdef dict classes            # of objects, by the names that came for them
     cdef bint copies             # views could be written to by somebody who may see the element again
 
 

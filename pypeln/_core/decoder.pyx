@@ -9,7 +9,7 @@ from cpython.float cimport PyFloat_FromDouble
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_FromLong, PyLong_FromLongLong
 from cpython.memoryview cimport PyMemoryView_FromMemory
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t
@@ -20,6 +20,7 @@ from pypeln._core.c cimport (
     PP_COPIED_OUT, PP_COPIED_TYPE, PP_OK, PP_READ_ONLY, pp_arena_note, pp_block_at, pp_descriptor,
     pp_reference,
 )
+from pypeln._core.objects cimport class_of
 from pypeln._core.payload cimport *
 
 from importlib import import_module
@@ -41,6 +42,11 @@ cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t length, Py_UCS4 largest)
     dict new_dict "__Pyx_PyDict_NewPresized" (Py_ssize_t size)
     int PyDict_SetItem(object value, object key, object item) except -1
+    PyObject* PyDict_GetItemWithError(object value, object key) except? NULL
+    object PyObject_GenericGetDict(object value, void* context)
+    void PyUnicode_InternInPlace(PyObject** text)
+    bint PyUnicode_CHECK_INTERNED(PyObject* text)
+    object pp_new "PyBaseObject_Type.tp_new" (PyTypeObject* cls, object arguments, void* keywords)
     void Py_XDECREF(PyObject* value)
 
 
@@ -141,9 +147,11 @@ cdef object decode_value(Cursor* cursor, int depth):
     if tag == T_INT64:
         memcpy(&int64, take(cursor, 8), 8)
         return PyLong_FromLongLong(int64)
-    if tag == T_TUPLE or tag == T_LIST or tag == T_DICT:
+    if tag == T_TUPLE or tag == T_LIST or tag == T_DICT or tag == T_OBJECT:
         if depth == MAX_DEPTH:
             corrupt(cursor, "containers are nested too deep")
+        if tag == T_OBJECT:
+            return decode_object(cursor, depth)
         if tag == T_TUPLE:
             return decode_tuple(cursor, depth)
         if tag == T_DICT:
@@ -288,6 +296,66 @@ cdef dict decode_dict(Cursor* cursor, int depth):
     if len(value) != size:
         corrupt(cursor, "a dict has a key twice")
     return value
+
+
+cdef object decode_object(Cursor* cursor, int depth):
+    cdef Py_ssize_t _i, size
+    cdef dict attributes
+    cdef object key, item
+    cdef object cls = decode_class(cursor)
+    cdef object value = pp_new(<PyTypeObject*>cls, (), NULL)
+    size = take_count(cursor, 2)
+    attributes = PyObject_GenericGetDict(value, NULL)
+    for _i in range(size):
+        key = decode_attribute(cursor)
+        item = decode_value(cursor, depth + 1)
+        PyDict_SetItem(attributes, key, item)
+    if len(attributes) != size:
+        corrupt(cursor, "an object has an attribute twice")
+    return value
+
+
+cdef object decode_class(Cursor* cursor):
+    cdef Opening opening = <Opening>cursor.opening
+    cdef PyObject* known
+    cdef object name = decode_value(cursor, MAX_DEPTH)
+    if type(name) is not str:
+        corrupt(cursor, "the name of a class should come here")
+    if opening is NOWHERE:  # no run in which a class stays the same
+        classes = {}
+    elif opening.classes is None:
+        classes = opening.classes = {}
+    else:
+        classes = opening.classes
+    known = PyDict_GetItemWithError(classes, name)
+    if known != NULL:
+        return <object>known
+    try:
+        cls = class_of(<str>name)
+    except LookupError as error:
+        corrupt(cursor, error.args[0])
+    classes[name] = cls
+    return cls
+
+
+cdef object decode_attribute(Cursor* cursor):
+    """The name of an attribute, interned, as that of all objects of this process is."""
+    cdef PyObject* name
+    cdef object key
+    if PP_HAS_GIL and cursor.at < cursor.end and T_SHORT_STR < cursor.at[0] <= T_SHORT_STR + KEY_MAX:
+        key = decode_key(cursor)
+    else:
+        key = decode_value(cursor, MAX_DEPTH)
+        if type(key) is not str:
+            corrupt(cursor, "the name of an attribute should come here")
+    name = <PyObject*>key
+    if PyUnicode_CHECK_INTERNED(name):
+        return key
+    Py_INCREF(key)  # the pointer's own, which it exchanges
+    PyUnicode_InternInPlace(&name)
+    interned = <object>name
+    Py_XDECREF(name)
+    return interned
 
 
 cdef inline object decode_short_str(const unsigned char* source, size_t size):

@@ -42,6 +42,10 @@ cdef class Encoder:
     cdef Reach reach
     cdef bint reached            # it says what nobody else has
     cdef Pickling pickling
+    cdef dict classes            # class: the name by which its objects are written natively, or None
+    cdef Py_ssize_t registered   # as many reducers as copyreg had when these were asked for
+    cdef int within              # so many objects are around what is being encoded
+    cdef bint met_array          # one of them has an array
 
     cdef int encode(self, object value) except -1
     # Lays out `total` bytes. Releases the GIL while it copies when they are many.
@@ -57,6 +61,10 @@ cdef class Encoder:
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef int _list(self, list value, int depth) except -1
     cdef int _dict(self, dict value, int depth) except -1
+    cdef int _items(self, dict value, int depth) except -1
+    cdef int _object(self, PyObject* value, int depth) except -1
+    cdef int _attributes(self, dict value, int depth) except -1
+    cdef str _name_of(self, object cls)
     cdef int _int(self, PyObject* value) except -1
     cdef int _str(self, PyObject* value, bint single) except -1
     cdef int _octets(self, PyObject* owner, int tag, const void* source, size_t nbytes, bint single) except -1

@@ -2,9 +2,9 @@
 # cython: auto_pickle=False
 """Encodes values as payloads (payload.pxd has the layout).
 
-Only the exact built-in types are written natively, because pickling one int costs ten times as much as
-handing it over. A value goes to pickle *as a whole* when it holds anything else, nests deeper than
-MAX_DEPTH, or holds one mutable container twice, whose identity only pickle's memo keeps.
+Only the exact built-in types are written natively, and plain objects (objects.pyx), because pickling one int
+costs ten times as much as handing it over. A value goes to pickle *as a whole* when it holds anything else,
+nests deeper than MAX_DEPTH, or holds one mutable container twice, whose identity only pickle's memo keeps.
 """
 cimport cython
 from cpython.buffer cimport Py_buffer
@@ -23,12 +23,14 @@ from pypeln._core.c cimport (
 from pypeln._core.decoder cimport array_calls, array_type
 from pypeln._core.growing cimport with_room
 from pypeln._core.loans cimport Loans
+from pypeln._core.objects cimport name_of
 from pypeln._core.ownership cimport Reach
 from pypeln._core.payload cimport *
 from pypeln._core.pickling cimport Extent, Pickling
 from pypeln._core.references cimport references_to
 from pypeln._core.scalars cimport PP_UNICODE_READY, put_float, put_int, singleton_tag
 
+import copyreg
 from importlib import import_module
 from sys import modules
 
@@ -58,6 +60,8 @@ cdef extern from "Python.h":
     Py_ssize_t PyList_GET_SIZE(PyObject* value)
     PyObject* PyList_GET_ITEM(PyObject* value, Py_ssize_t i)
     Py_ssize_t PyDict_Size(PyObject* value)
+    PyObject* PyDict_GetItemWithError(object value, object key) except? NULL
+    object PyObject_GenericGetDict(object value, void* context)
     PyObject* PyMemoryView_GET_BASE(PyObject* view)
     PyObject* PP_MANAGED_BUFFER(PyObject* view)
     bint PyDict_Next(PyObject* value, Py_ssize_t* position, PyObject** key, PyObject** item)
@@ -81,6 +85,10 @@ cdef enum:
     HEAD_KEPT = 1048576  # clear() frees a larger head
 
     DOUBTED_MAX = 16  # as long as Encoder.doubted
+
+    CLASSES_MAX = 256  # programs may make classes without end
+
+cdef dict copyreg_table = copyreg.dispatch_table
 
 # Compared by address: looking an attribute of a module up for each buffer costs more.
 cdef PyTypeObject* BLOCK_VIEW = <PyTypeObject*><PyObject*>BlockView
@@ -207,8 +215,6 @@ cdef class Encoder:
             return self._array(value, depth, single)
         if depth == MAX_DEPTH:
             return NOT_NATIVE
-        if kind != &PyTuple_Type and kind != &PyDict_Type and kind != &PyList_Type:
-            return NOT_NATIVE
         # The outermost container has callers' references as well, so its count says nothing.
         if kind != &PyTuple_Type and not (single and once and depth > 0) and self._may_be_met_again(value):
             return NOT_NATIVE
@@ -218,8 +224,10 @@ cdef class Encoder:
             found = self._tuple(value, depth, single, once)
         elif kind == &PyDict_Type:
             found = self._dict(<dict>value, depth)
-        else:
+        elif kind == &PyList_Type:
             found = self._list(<list>value, depth)
+        else:
+            found = self._object(value, depth)
         self.owned = owned
         return found
 
@@ -256,6 +264,11 @@ cdef class Encoder:
             return NATIVE if i == size == PyList_GET_SIZE(<PyObject*>value) else NOT_NATIVE
 
     cdef int _dict(self, dict value, int depth) except -1:
+        self._room(1)[0] = T_DICT
+        self.nbytes += 1
+        return self._items(value, depth)
+
+    cdef int _items(self, dict value, int depth) except -1:
         cdef Py_ssize_t position = 0, met = 0, size
         cdef bint single_key, single_item
         cdef object key, item
@@ -263,7 +276,7 @@ cdef class Encoder:
         cdef PyObject* item_pointer
         with cython.critical_section(value):
             size = PyDict_Size(<PyObject*>value)
-            self._size(T_DICT, size)
+            self._number(size)
             while PyDict_Next(<PyObject*>value, &position, &key_pointer, &item_pointer):
                 met += 1
                 single_key = references_to(key_pointer) == 1
@@ -275,6 +288,50 @@ cdef class Encoder:
                 if self._native(<PyObject*>item, depth + 1, single_item, True) != NATIVE:
                     return NOT_NATIVE
             return NATIVE if met == size else NOT_NATIVE
+
+    cdef int _object(self, PyObject* value, int depth) except -1:
+        cdef object cls = <object>Py_TYPE(value)
+        cdef str name = self._name_of(cls)
+        cdef int found
+        if name is None:
+            return NOT_NATIVE
+        attributes = PyObject_GenericGetDict(<object>value, NULL)
+        # One is the object's, one is this function's. Who has another may have put it into the element too.
+        if type(attributes) is not dict or references_to(<PyObject*>attributes) != 2:
+            return NOT_NATIVE
+        self._room(1)[0] = T_OBJECT
+        self.nbytes += 1
+        self._str(<PyObject*>name, True)
+        self.within += 1
+        found = self._attributes(<dict>attributes, depth)
+        self.within -= 1
+        if found != NATIVE and self.met_array:
+            self.classes[cls] = None
+        return found
+
+    cdef int _attributes(self, dict value, int depth) except -1:
+        cdef Py_ssize_t position = 0
+        cdef PyObject* key
+        cdef PyObject* item
+        with cython.critical_section(value):
+            while PyDict_Next(<PyObject*>value, &position, &key, &item):
+                # An attribute of the object itself may be what pickle would call.
+                if Py_TYPE(key) != &PyUnicode_Type or (<str>key).startswith("__"):
+                    return NOT_NATIVE
+            return self._items(value, depth)
+
+    cdef str _name_of(self, object cls):
+        cdef PyObject* known
+        cdef Py_ssize_t registered = len(copyreg_table)
+        if self.registered != registered or self.classes is None or len(self.classes) == CLASSES_MAX:
+            self.classes = {}
+            self.registered = registered
+        known = PyDict_GetItemWithError(self.classes, cls)
+        if known != NULL:
+            return <str>known
+        name = name_of(cls)
+        self.classes[cls] = name
+        return name
 
     cdef int _int(self, PyObject* value) except -1:
         cdef size_t nbytes = put_int(value, self._room(9))
@@ -328,6 +385,10 @@ cdef class Encoder:
         cdef Py_ssize_t written
         cdef bint read_only = not array_calls.writeable(value)
         cdef object array = <object>value
+        if self.within:
+            # Who else has the object, by a weak reference for one, has the array: pickling.pyx asks.
+            self.met_array = True
+            return NOT_NATIVE
         if depth > 0 and not single and self._may_be_met_again(value):
             return NOT_NATIVE
         self._room(1)[0] = T_ARRAY
@@ -562,8 +623,9 @@ cdef class Encoder:
         if self.loans.is_used:
             self.loans.forget()
         self.nbytes = self.total = 0
-        self.nseen = self.ndoubted = 0
+        self.nseen = self.ndoubted = self.within = 0
         self.repeated = 0
+        self.met_array = False
         self._drop_pieces()
 
     cdef inline void _drop_pieces(self):

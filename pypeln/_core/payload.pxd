@@ -11,6 +11,7 @@ of the payload. The head is one value:
                           case), BIG_INT (two's complement)
     tag|0x20 offset size  the same of BYTES and STR*, the bytes being a piece
     tag size values       TUPLE LIST DICT (key, value, key, value, ...)
+    OBJECT name size ...  an object of the class of that name, a STR, and its attributes as in a DICT
     ARRAY region ...      a numpy array: its data, and its description as `arrays` writes it
     PICKLE ...            count, a region for each of the out-of-band buffers of pickle protocol 5, the
                           pickle stream as BYTES. Only at the start.
@@ -40,6 +41,7 @@ cdef enum:
     T_PICKLE = 0x0C
     T_BIG_INT = 0x0D
     T_ARRAY = 0x0E
+    T_OBJECT = 0x0F
     T_BYTES = 0x10
     T_STR1 = 0x11
     T_STR2 = 0x12

@@ -21,6 +21,8 @@ FLAGS = "-std=c11 -D_DEFAULT_SOURCE -O1 -g1 -pthread -fno-sanitize-recover=all"
 # segment_*.c is left out: the target says itself what may be reserved.
 PARTS = [
     "ring",
+    "ring_repair",
+    "ring_wait",
     "park",
     "park_linux",
     "lease",

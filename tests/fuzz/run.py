@@ -58,6 +58,10 @@ def damaged(chance: random.Random, data: bytes) -> bytes:
     return bytes(copy)
 
 
+class Damaged:
+    """Whose objects are sent natively."""
+
+
 def a_value(chance: random.Random, depth: int = 0) -> object:
     """A plain value: none of these is sent as a pickle."""
     leaves: list[Callable[[], object]] = [
@@ -73,7 +77,11 @@ def a_value(chance: random.Random, depth: int = 0) -> object:
     if depth > 3 or chance.random() < 0.4:
         return chance.choice(leaves)()
     children = [a_value(chance, depth + 1) for _ in range(chance.randrange(5))]
-    kind = chance.choice(["list", "tuple", "dict"])
+    kind = chance.choice(["list", "tuple", "dict", "object"])
+    if kind == "object":
+        made = Damaged()
+        vars(made).update({f"field{number}": child for number, child in enumerate(children)})
+        return made
     if kind == "dict":
         return {str(number): child for number, child in enumerate(children)}
     return children if kind == "list" else tuple(children)
@@ -105,8 +113,8 @@ def fuzz_payload(seed: int) -> None:
         return  # names a pickle
     try:
         decode(payload)
-    except (CorruptElement, MemoryError, UnicodeDecodeError, TypeError):
-        pass  # TypeError: a key that cannot be hashed
+    except (CorruptElement, MemoryError, UnicodeDecodeError, TypeError, ModuleNotFoundError, AttributeError):
+        pass  # TypeError: a key that cannot be hashed; the last two: a class that is not there
     except Exception as error:
         if "pickle" not in type(error).__module__ + str(type(error)).lower() and not isinstance(
             error, EOFError

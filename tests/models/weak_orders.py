@@ -49,7 +49,8 @@ EQUIVALENT = [
         "Read after the kernel's word that the owner is dead, and nobody else changes a slot that names it.",
     ),
     Equivalent(
-        r"ring_repair\.c: pp_ring_mend: atomic_store.* -> release|ring\.c: (close_producer|pp_ring_abort): atomic_store",
+        r"ring_repair\.c: pp_ring_mend: atomic_store.* -> release"
+        r"|ring\.c: (close_producer|pp_ring_abort): atomic_store",
         "pp_spot_wake_all follows.  Its exchange of `waiters` is a read-modify-write: a waiter that "
         "registers behind it reads from it, and so sees the store; one that registered before is "
         "woken.  (CLOSING: the flags and the looks together.)",

@@ -1,0 +1,415 @@
+"""Objects in the codec: plain ones natively, all others by pickle, and nobody can tell which from outside."""
+
+import abc
+import copyreg
+import dataclasses
+import functools
+import gc
+import pickle
+import sys
+import types
+import typing
+import weakref
+
+import numpy as np
+import pytest
+
+import pypeln as pl
+from pypeln._core.codec import CorruptElement, Encoder, decode, encode
+
+PICKLED = 0x0C  # the first byte of a payload that pickle wrote
+OBJECT = 0x0F
+
+
+def is_native(payload):
+    return payload[0] != PICKLED
+
+
+class Simple:
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+    def __eq__(self, other):
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None
+
+    class Inner:
+        pass
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: float = 0.5
+    tags: list = dataclasses.field(default_factory=list)
+
+    def __post_init__(self):
+        assert self.x is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    name: str
+
+
+class Derived(Point):
+    @functools.cached_property
+    def total(self):
+        return self.x + self.y
+
+
+T = typing.TypeVar("T")
+
+
+class Box(typing.Generic[T]):
+    def __init__(self, item):
+        self.item = item
+
+    def __eq__(self, other):
+        return self.item == other.item
+
+    __hash__ = None
+
+
+class Shape(abc.ABC):
+    @abc.abstractmethod
+    def area(self): ...
+
+
+class Square(Shape):
+    def area(self):
+        return self.side**2
+
+    def __eq__(self, other):
+        return self.side == other.side
+
+    __hash__ = None
+
+
+class Guarded:
+    """Whose attributes nobody sets by assignment."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+    @property
+    def shown(self):
+        return "the property"
+
+
+def square(side):
+    made = Square()
+    made.side = side
+    return made
+
+
+def with_total():
+    made = Derived(2)
+    assert made.total == 2.5
+    return made
+
+
+PLAIN = [
+    Simple(),
+    Simple(a=1, b="two", c=3.0, d=None, e=True, f=b"six", g=[1, {"k": (2,)}]),
+    Simple(**{f"field{n}": n for n in range(300)}),
+    Simple(**{"a name that is far longer than most names of attributes are": 1, "\xe9\u20ac": 2}),
+    Point(7, tags=["a", "b"]),
+    Frozen("f"),
+    with_total(),
+    Box([1, 2]),
+    square(3),
+    [Point(1), Point(2), {"k": Frozen("in a dict")}],
+    Simple(inner=Simple(inner=Point(3))),
+    Simple(text="t" * 5000, data=bytes(70_000)),
+]
+
+
+@pytest.mark.parametrize("value", PLAIN, ids=lambda value: repr(value)[:40])
+def test_plain_objects_travel_natively_and_come_back_equal(value):
+    payload = encode(value)
+    assert is_native(payload)
+    assert decode(payload) == value == pickle.loads(pickle.dumps(value))
+
+
+def test_what_comes_back_is_made_without_init_and_has_its_attributes_in_their_order():
+    value = Point(1)
+    value.x = None  # which __post_init__ would not allow
+    value.later = "l"
+    back = decode(encode(value))
+    assert type(back) is Point and list(vars(back).items()) == list(vars(value).items())
+    assert all(sys.intern(name) is name for name in vars(back))
+    assert type(decode(encode(Simple.Inner()))) is Simple.Inner
+
+
+def test_attributes_go_where_they_were_whatever_the_class_does_with_assignments():
+    value = Guarded()
+    value.__dict__.update(shown="the attribute", _Guarded__own=1)
+    payload = encode(value)
+    assert is_native(payload)
+    assert vars(decode(payload)) == vars(value) and decode(payload).shown == "the property"
+
+
+def test_one_object_in_two_places_stays_one():
+    point = Point(1)
+    for value in ([point, point], {"a": point, "b": (point,)}, Simple(a=point, b=point)):
+        back = decode(encode(value))
+        items = (
+            list(back) if type(back) is list else list((back if type(back) is dict else vars(back)).values())
+        )
+        second = items[1][0] if type(items[1]) is tuple else items[1]
+        assert items[0] is second
+    loop = Simple()
+    loop.own = [loop]
+    back = decode(encode(loop))
+    assert back.own[0] is back
+
+
+def test_what_an_object_shares_with_a_dict_of_its_attributes_stays_shared():
+    point = Point(1)
+    back = decode(encode((point, vars(point))))
+    assert back[0].tags is back[1]["tags"]
+
+
+class Reduced:
+    def __reduce__(self):
+        return str, ("reduced",)
+
+
+class WithState(Simple):
+    def __getstate__(self):
+        return {"state": "of its own"}
+
+
+class TakesState(Simple):
+    def __setstate__(self, state):
+        self.taken = state
+
+
+class WithArguments:
+    def __new__(cls, *args):
+        made = super().__new__(cls)
+        made.args = args
+        return made
+
+    def __getnewargs__(self):
+        return self.args
+
+    def __eq__(self, other):
+        return self.args == other.args
+
+    __hash__ = None
+
+
+class Slots:
+    __slots__ = ("a",)
+
+    def __eq__(self, other):
+        return self.a == other.a
+
+    __hash__ = None
+
+
+class SlotsAndDict(Simple):
+    __slots__ = ("a",)
+
+    def __eq__(self, other):
+        return self.a == other.a and vars(self) == vars(other)
+
+    __hash__ = None
+
+
+class Numbers(list):
+    pass
+
+
+class Failing(Exception):
+    pass
+
+
+class Proxy:
+    def __init__(self, target):
+        self.target = target
+
+    def __getattr__(self, name):
+        return getattr(self.target, name)
+
+
+class Meta(type):
+    pass
+
+
+class OfMeta(Simple, metaclass=Meta):
+    pass
+
+
+class Registered(Simple):
+    pass
+
+
+copyreg.pickle(Registered, lambda value: (Simple, ()))
+
+
+def with_slots():
+    value = Slots()
+    value.a = 1
+    return value
+
+
+def with_both():
+    value = SlotsAndDict(b=2)
+    value.a = 1
+    return value
+
+
+SPECIAL = [
+    Reduced(),
+    WithState(a=1),
+    TakesState(a=1),
+    WithArguments(1, 2),
+    with_slots(),
+    with_both(),
+    OfMeta(a=1),
+    Registered(a=1),
+    Numbers([1]),
+    Simple(a=1j),
+]
+
+
+@pytest.mark.parametrize("value", SPECIAL, ids=lambda value: type(value).__name__)
+def test_classes_that_say_how_they_are_pickled_are_pickled(value):
+    payload = encode(value)
+    assert not is_native(payload)
+    expected = pickle.loads(pickle.dumps(value))
+    assert type(decode(payload)) is type(expected) and decode(payload) == expected
+
+
+def test_errors_and_proxies_are_pickled():
+    assert decode(encode(Failing("why"))).args == ("why",)
+    assert not is_native(encode(Failing()))
+    proxy = Proxy(Point(1))
+    # Pickle asks it for what it has not, and it answers for its target.
+    with pytest.raises(RecursionError):
+        pickle.loads(pickle.dumps(proxy))
+    with pytest.raises(RecursionError):
+        decode(encode(proxy))
+
+
+def test_an_attribute_that_pickle_would_call_is_left_to_pickle():
+    value = Simple()
+    value.__reduce_ex__ = lambda protocol: (str, ("its own",))
+    assert decode(encode(value)) == "its own"
+
+
+def test_what_a_program_registers_later_counts():
+    class_ = types.new_class("Later")
+    class_.__module__ = __name__
+    globals()["Later"] = class_
+    encoder = Encoder()
+    try:
+        assert is_native(encoder.to_bytes(class_()))
+        copyreg.pickle(class_, lambda value: (str, ("registered",)))
+        assert decode(encoder.to_bytes(class_())) == "registered"
+    finally:
+        copyreg.dispatch_table.pop(class_, None)
+        del globals()["Later"]
+
+
+def test_classes_that_cannot_be_found_fail_as_in_pickle():
+    class Local:
+        pass
+
+    class Renamed(Simple):
+        pass
+
+    Renamed.__qualname__ = "Simple"
+    for value in (Local(), [Renamed()]):
+        with pytest.raises((pickle.PicklingError, AttributeError)) as expected:
+            pickle.dumps(value)
+        with pytest.raises(type(expected.value)):
+            encode(value)
+
+
+def test_arrays_and_other_values_in_objects_go_with_them_to_pickle():
+    for held in (np.arange(3), np.arange(10_000), 1j, {1, 2}, memoryview(b"m")):
+        payload = encode(Simple(held=held))
+        assert not is_native(payload)
+        assert np.all(decode(payload).held == held)
+    assert not is_native(encode([Point(1), Simple(held=np.arange(3))]))
+    assert is_native(encode([Point(1), np.arange(3)]))
+
+
+def test_an_encoder_keeps_no_object_alive():
+    encoder = Encoder()
+    value = Simple(a=[1])
+    gone = weakref.ref(value)
+    encoder.to_bytes(value)
+    del value
+    assert gone() is None
+
+
+def test_classes_without_end_are_not_kept_without_end():
+    encoder = Encoder()
+    made = []
+    for n in range(600):
+        class_ = type(f"Made{n}", (), {})
+        made.append(weakref.ref(class_))
+        with pytest.raises((pickle.PicklingError, AttributeError)):
+            encoder.to_bytes(class_())
+        del class_
+    gc.collect()
+    assert sum(each() is not None for each in made) <= 256
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("nothing", CorruptElement, "names no class"),
+        ("a b:Name", CorruptElement, "names no class"),
+        ("a:b:c", CorruptElement, "names no class"),
+        ("\ud800:Name", CorruptElement, "names no class"),
+        (":Name", CorruptElement, "names no class"),
+        ("no_such_module:Any", ModuleNotFoundError, "no_such_module"),
+        ("json:Any", AttributeError, "Any"),
+        ("json:loads", CorruptElement, "is no plain class"),
+        ("builtins:int", CorruptElement, "is no plain class"),
+        (f"{__name__}:Slots", CorruptElement, "is no plain class"),
+        (7, CorruptElement, "the name of a class should come here"),
+        (None, CorruptElement, "the name of a class should come here"),
+        ([], CorruptElement, "nested too deep"),
+    ],
+)
+def test_damaged_names_of_classes_are_errors(name, error, said):
+    with pytest.raises(error, match=said):
+        decode(bytes([OBJECT]) + encode(name) + b"\x00")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        (b"", "should follow"),
+        (b"\x02\x41a\x80\x41a\x80", "an attribute twice"),
+        (b"\x01\x80\x80", "the name of an attribute should come here"),
+        (b"\x02\x41a\x80", "should follow"),
+        (b"\x01\x41a", "no value here"),
+        (b"\x01\x41", "should follow"),
+    ],
+)
+def test_damaged_attributes_are_errors(attributes, said):
+    start = bytes([OBJECT]) + encode(f"{__name__}:Simple")
+    assert decode(start + b"\x00") == Simple()
+    with pytest.raises(CorruptElement, match=said):
+        decode(start + attributes)
+
+
+def moved(point):
+    return dataclasses.replace(point, x=point.x + 1)
+
+
+@pytest.mark.parametrize("front", [pl.pr, pl.th], ids=["pr", "th"])
+def test_objects_go_through_a_pipeline(front):
+    points = [Point(n, tags=[n]) for n in range(500)]
+    results = list(front.map(moved, points, workers=2) | pl.th.ordered)
+    assert results == [Point(n + 1, tags=[n]) for n in range(500)]
+    assert points == [Point(n, tags=[n]) for n in range(500)]
