@@ -313,10 +313,15 @@ cdef class Encoder:
         cdef Py_ssize_t position = 0
         cdef PyObject* key
         cdef PyObject* item
+        cdef const unsigned char* name
         with cython.critical_section(value):
             while PyDict_Next(<PyObject*>value, &position, &key, &item):
-                # An attribute of the object itself may be what pickle would call.
-                if Py_TYPE(key) != &PyUnicode_Type or (<str>key).startswith("__"):
+                if Py_TYPE(key) != &PyUnicode_Type:
+                    return NOT_NATIVE
+                # An attribute of the object itself may be what pickle would call: __reduce_ex__, for one.
+                PP_UNICODE_READY(key)
+                name = <const unsigned char*>PyUnicode_DATA(key)
+                if name[0] == c"_" and name[1] == c"_" and PyUnicode_KIND(key) == 1:
                     return NOT_NATIVE
             return self._items(value, depth)
 

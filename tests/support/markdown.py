@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # A subprocess with another working directory must find the same pypeln, also where PYTHONPATH is relative.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pypeln.__file__).resolve().parents[1])}
 
-# What an interpreter is asked to show while it runs a block: everything, except that CPython warns from 3.12 on
-# of forks beside threads, as a replacement of a worker is one. docs/errors.md says so.
+# What an interpreter is asked to show while it runs a block: everything, except that CPython warns from 3.12
+# on of forks beside threads, as a replacement of a worker is one. docs/errors.md says so.
 WARNINGS = ["-W", "default", "-W", "ignore:This process:DeprecationWarning"]
 
 # A watchdog for a block that hangs, far above the second that a block takes.
