@@ -9,7 +9,7 @@ from abc import ABCMeta
 import copyreg
 from importlib import import_module
 from sys import modules
-from types import GetSetDescriptorType
+from types import GetSetDescriptorType, ModuleType
 
 
 class _Plain:
@@ -43,21 +43,16 @@ cdef bint is_plain(object cls) except -1:
     return True
 
 
-cdef object looked_up(str module, str qualname):
-    found = modules[module] if module in modules else import_module(module)
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    return found
-
-
+# Runs none of the program's code, because the encoder has begun to write.
 cdef str name_of(object cls):
+    if not is_plain(cls):
+        return None
     module, qualname = cls.__module__, cls.__qualname__
-    if type(module) is not str or type(qualname) is not str or not is_plain(cls):
+    if type(module) is not str or type(qualname) is not str:
         return None
-    try:
-        found = looked_up(module, qualname)
-    except Exception:  # pickle says what is wrong
-        return None
+    found = modules.get(module)
+    for part in qualname.split("."):
+        found = vars(found).get(part) if isinstance(found, (ModuleType, type)) else None
     return f"{module}:{qualname}" if found is cls else None
 
 
@@ -65,7 +60,9 @@ cdef object class_of(str name):
     module, separator, qualname = name.partition(":")
     if not separator or not all(part.isidentifier() for part in f"{module}.{qualname}".split(".")):
         raise LookupError(f"{name!r} names no class")
-    found = looked_up(module, qualname)
+    found = modules[module] if module in modules else import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
     if not isinstance(found, type) or not is_plain(found):
         raise LookupError(f"{name!r} is no plain class")
     return found

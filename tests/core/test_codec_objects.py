@@ -331,6 +331,23 @@ def test_classes_that_cannot_be_found_fail_as_in_pickle():
             encode(value)
 
 
+def test_a_module_that_makes_its_classes_when_asked_may_use_the_same_encoder(monkeypatch):
+    encoder = Encoder()
+    module = types.ModuleType("made_when_asked")
+    class_ = type("Made", (), {"__module__": module.__name__})
+
+    def make(name):
+        if name != class_.__name__:
+            raise AttributeError(name)
+        assert decode(encoder.to_bytes(["another"])) == ["another"]
+        return class_
+
+    module.__getattr__ = make
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    number, made = decode(encoder.to_bytes([1, class_()]))
+    assert number == 1 and type(made) is class_
+
+
 def test_arrays_and_other_values_in_objects_go_with_them_to_pickle():
     for held in (np.arange(3), np.arange(10_000), 1j, {1, 2}, memoryview(b"m")):
         payload = encode(Simple(held=held))
