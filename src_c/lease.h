@@ -8,7 +8,7 @@
  *
  *   take     copy the element into `element`, then in = its place + 1, then free its part of the slot; a sole consumer
  *            copies the whole slot into `pack` before, and notes in `rest` what is left there after
- *   emit     out = (emitted, position + 1), publish the slot, then out = (emitted + 1, 0)
+ *   emit     out = (emitted, position of the slot + 1), publish the slot, then out = (emitted + 1, 0)
  *   decide   write the outcome and the counters as they will be, then decided = in; from here on the
  *            element is never executed again, and what is left are END marks and the counters
  *   apply    store the counters; who does it again stores the same
@@ -55,8 +55,8 @@ typedef struct pp_lease {
     pp_a64 started_ns; /* when f began with it, less the time spent waiting for room; 0: f is not running */
     pp_a32 state;      /* enum pp_worker_state */
     pp_a32 fate;       /* enum pp_fate, set by the supervisor */
-    pp_a64 begun;       /* (position + 1) << PP_BEGUN_SHIFT | how often f was begun with that element */
-    pp_a64 intent;      /* (position + 1) << PP_BEGUN_SHIFT | outcome that what is being put stands for */
+    pp_a64 begun;       /* (its place + 1) << PP_BEGUN_SHIFT | how often f was begun with that element */
+    pp_a64 intent;      /* (its place + 1) << PP_BEGUN_SHIFT | outcome that what is being put stands for */
     pp_a64 sent_before; /* `sent` when f was first begun with an element that may send many */
     pp_slot element;    /* the element in hand; its word is not used */
     pp_a64 taken;
@@ -64,7 +64,7 @@ typedef struct pp_lease {
     pp_a64 sent;                  /* elements put into the outlets, children included */
     pp_a64 retried;
     /* The decision: valid while decided == in. */
-    pp_a64 decided; /* position + 1 */
+    pp_a64 decided; /* its place + 1 */
     pp_a64 outcome;
     pp_a64 puts;     /* elements put for it, all outlets together; END marks come after them */
     pp_a64 count;    /* what outcomes[outcome] becomes */

@@ -66,7 +66,7 @@ def checked_maxsize(call: str, maxsize: object) -> int:
     number = _integer(call, "maxsize", maxsize)
     if number < 0:
         raise ValueError(
-            f"{call}: maxsize must be a number of elements, or 0 for no bound on their number, got {number}"
+            f"{call}: maxsize must be a number of elements, or 0 for up to 8192, as is fast, got {number}"
         )
     return number
 

@@ -25,7 +25,7 @@ def planned(root: Stage[Any], sink_maxsize: int) -> Plan:
 
     Args:
         root: The last stage.
-        sink_maxsize: Elements that may wait for the consumer; 0 for no bound on their number.
+        sink_maxsize: Elements that may wait for the consumer; 0 for up to 8192, as is fast.
 
     Returns:
         The plan.

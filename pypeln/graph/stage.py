@@ -33,7 +33,7 @@ class Stage(Generic[T_co]):
         kind: The kind of worker.
         inputs: The stages it takes from; none for a source.
         workers: How many workers; 0 only for tasks, as many as there are elements.
-        maxsize: How many elements its input queue holds; 0 for no bound on their number.
+        maxsize: How many elements its input queue holds; 0 for up to 8192, as is fast.
         timeout: Seconds that `f` may take for one element; 0 for any.
         f: What the workers call.
         on_start: Called by each worker before its first element.
@@ -138,7 +138,7 @@ class Stage(Generic[T_co]):
         """One run of the pipeline, as an iterator. It starts with the first `next`.
 
         Args:
-            maxsize: How many elements may wait for the consumer; 0 for no bound on their number.
+            maxsize: How many elements may wait for the consumer; 0 for up to 8192, as is fast.
             return_index: Yield `Element(index, value)` instead of the value alone.
 
         Returns:

@@ -13,8 +13,7 @@ stage: A stage of any kind of worker, or an iterable (`io`: an async iterable as
                 returns a partial for `|`.
             workers: How many workers call `f` at the same time. `io`: 0 for as many as there are elements.
                 `sync`: always one, the consumer itself.
-            maxsize: How many elements may wait in front of this stage; 0 for no bound on their number, when
-                memory is still bounded by bytes.
+            maxsize: How many elements may wait in front of this stage; 0 for up to 8192, as is fast.
             timeout: Seconds that `f` may take for one element before it is dropped, or what `on_error` says
                 happens to it; 0 for any.
             on_start: Called by each worker before its first element; may ask for `worker_info`. The dict it

@@ -54,7 +54,7 @@ class FromIterable(Calls):
                 out, the call returns a partial for `|`.
             use_thread: Whether a thread of this process iterates it. False, in `pr`, is for an iterable that
                 computes much: it is sent to a process of its own.
-            maxsize: How many of its elements may wait for the next stage; 0 for no bound on their number.
+            maxsize: How many of its elements may wait for the next stage; 0 for up to 8192, as is fast.
 
         Returns:
             A stage, or a partial.

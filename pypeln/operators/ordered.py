@@ -38,7 +38,7 @@ class Ordered(Calls):
         Args:
             stage: A stage of any kind of worker, or an iterable (`io`: an async iterable as well). Left out,
                 the call returns a partial for `|`.
-            maxsize: How many elements may wait in front of this stage; 0 for no bound on their number.
+            maxsize: How many elements may wait in front of this stage; 0 for up to 8192, as is fast.
 
         Returns:
             A stage, or a partial.

@@ -25,7 +25,7 @@ class Run(Concat):
         Args:
             stages: Stages of any kind of worker, or iterables (`io`: async iterables as well). Several run at
                 the same time, as one pipeline; a list of stages is the same as the stages.
-            maxsize: How many elements may wait to be dropped; 0 for no bound on their number.
+            maxsize: How many elements may wait to be dropped; 0 for up to 8192, as is fast.
 
         Returns:
             None.

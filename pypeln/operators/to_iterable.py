@@ -45,7 +45,7 @@ class ToIterable(Calls):
         Args:
             stage: A stage of any kind of worker, or an iterable (`io`: an async iterable as well). Left out,
                 the call returns a partial for `|`.
-            maxsize: How many elements may wait for the consumer; 0 for no bound on their number.
+            maxsize: How many elements may wait for the consumer; 0 for up to 8192, as is fast.
             return_index: Yield `Element(index, value)` instead of the value alone.
 
         Returns:
@@ -113,7 +113,7 @@ class IoToIterable(ToIterable):
         Args:
             stage: A stage of any kind of worker, an iterable or an async iterable. Left out, the call returns
                 a partial for `|`.
-            maxsize: How many elements may wait for the consumer; 0 for no bound on their number.
+            maxsize: How many elements may wait for the consumer; 0 for up to 8192, as is fast.
             return_index: Yield `Element(index, value)` instead of the value alone.
 
         Returns:

@@ -47,7 +47,7 @@ class Unbatch(Calls):
             stage: A stage of any kind of worker, or an iterable (`io`: an async iterable as well). Its
                 elements are lists, or anything else that can be iterated: arrays, whose rows are views of
                 them. Left out, the call returns a partial for `|`.
-            maxsize: How many batches may wait in front of this stage; 0 for no bound on their number.
+            maxsize: How many batches may wait in front of this stage; 0 for up to 8192, as is fast.
             stack: Whether a batch has the structure of its elements, as `batch(n, stack=True)` makes it: a
                 dict of arrays is then sent on as dicts of their rows.
 

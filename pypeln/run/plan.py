@@ -45,7 +45,7 @@ class Operator(NamedTuple):
     emission: Emission
     reorders: bool = False  # ordered: releases elements by index
     feeds: bool = False  # from_iterable: has a source instead of an input
-    owns_f: bool = False  # unbatch: f is not the user's
+    owns_f: bool = False  # unbatch, distinct: f is not the user's
 
     @property
     def gathers(self) -> bool:

@@ -29,6 +29,7 @@ ENTRANCES = (
     "worker_process.py",
     "worker_thread.py",
     "task_host.py",
+    "task_mover.py",
     "task_worker.py",
     "task_source.py",
     "supervisor.py",

@@ -18,9 +18,9 @@ from typing import Any, Generic, TypeVar
 
 from pypeln._core.arena import Arenas
 from pypeln._core.local import LocalRing
-from pypeln._core.memory import Roster, RunAborted, Segment
+from pypeln._core.memory import CorruptMemory, Roster, RunAborted, Segment
 from pypeln._core.queue import CLOSED, EMPTY, InPort, OutPort
-from pypeln._core.shared import SharedRing
+from pypeln._core.shared import ElementTooLarge, SharedRing
 from pypeln._core.system import process_born
 from pypeln.errors import EncodeError
 from pypeln.platforms import refuse_on_windows
@@ -184,6 +184,10 @@ class _Queue(Generic[T]):
         self._check_open()
         try:
             return self._out_port().put_nowait(value, INDEX)
+        except ElementTooLarge as error:
+            raise EncodeError(f"the queue cannot hold this element: {error}") from error
+        except (MemoryError, CorruptMemory):
+            raise  # nothing is wrong with the element
         except Exception as error:
             raise EncodeError(
                 f"the queue cannot send this element to another process: {type(error).__name__}: {error}. "

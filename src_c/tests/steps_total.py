@@ -19,6 +19,7 @@ WHAT = {
     "test_wait_steps": "killed while waiting or waking",
     "test_repair_steps": "killed while repairing rings, leases, blocks",
     "test_arena_steps": "killed in the arena, or while repairing it",
+    "test_holding_steps": "killed while holding, lending, giving back",
     "test_stop_steps": "stopped at an instruction, continued later",
 }
 

@@ -239,6 +239,16 @@ class TestBetweenProcesses:
         queue.close()
         assert list(queue) == ["fine"]
 
+    def test_what_is_too_large_is_said_to_be_that(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PYPELN_QUEUE_BYTES", str(1 << 20))
+        queue = pr.IterableQueue()
+        with pytest.raises(pl.EncodeError, match=r"cannot hold this element: .*PYPELN_QUEUE_BYTES") as error:
+            queue.put(bytes(64 << 20))
+        assert "pickle" not in str(error.value)
+        queue.put("fine")
+        queue.close()
+        assert list(queue) == ["fine"]
+
     def test_it_cannot_travel_in_an_element(self) -> None:
         queue = pr.IterableQueue()
         with pytest.raises(RuntimeError, match="inheritance"):
