@@ -85,9 +85,8 @@ class OutPort:
     def put_end_nowait(self, index: tuple[int, ...], lane: int, count: int) -> bool:
         """The same, if there is room."""
 
-    def try_send(self, value: Any, index: tuple[int, ...], lane: int, end: bool) -> bool:
-        """Put an element, or an END mark with this count, if there is room."""
-
+    @property
+    def closed(self) -> bool: ...
     def close(self) -> None:
         """This producer is done. Idempotent."""
 

@@ -367,7 +367,13 @@ cdef class OutPort:
 
     def put_nowait(self, value, tuple index, uint64_t lane=0):
         """Put an element if there is room; False when there is none."""
-        return self.try_send(value, index, lane, False)
+        cdef pp_head head
+        cdef uint64_t extra[PP_MAX_DEPTH]
+        read_index(index, lane, &head, extra)
+        if self.give(value, &head, extra) == PP_OK:
+            return True
+        self.unload()
+        return False
 
     def put_end(self, tuple index, uint64_t lane, uint64_t count):
         """Say that the element at index has count children, all told."""
@@ -378,17 +384,19 @@ cdef class OutPort:
 
     def put_end_nowait(self, tuple index, uint64_t lane, uint64_t count):
         """The same, if there is room."""
-        return self.try_send(count, index, lane, True)
-
-    def try_send(self, value, tuple index, uint64_t lane, bint end):
         cdef pp_head head
         cdef uint64_t extra[PP_MAX_DEPTH]
         read_index(index, lane, &head, extra)
-        self.load(value, &head, extra, end)
+        self.load(count, &head, extra, True)
         if self.offer() == PP_OK:
             return True
         self.unload()
         return False
+
+    @property
+    def closed(self):
+        """Whether every producer has closed."""
+        return bool(pp_ring_closed(self.port.ring))
 
     def close(self):
         """This producer is done. Idempotent."""

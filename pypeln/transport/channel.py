@@ -44,11 +44,27 @@ MOST_ELEMENTS = 1 << 24
 # Nobody closes a queue this often; each close has a word of its own.
 MOST_SOURCES = 1 << 16
 
+CLOSED_MESSAGE = "the queue is closed: every source has said that it is done"
+
 # How often a waiting consumer looks whether somebody died with a slot in hand, or its run was aborted.
 LOOK_S = 0.1
 
 # How many processes may use one ProcessQueue at the same time.
 MOST_PROCESSES = 1024
+
+
+# How many forks lie between the first process and this one. To ask the system who it is takes longer than to
+# put an element.
+_generation = 0
+
+
+def _count_fork() -> None:
+    global _generation
+    _generation += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
 
 
 class _Queue(Generic[T]):
@@ -150,7 +166,15 @@ class _Queue(Generic[T]):
         return 0 < self.maxsize <= self.qsize()
 
     def __iter__(self) -> Iterator[T]:
-        while (value := self._take(None, lambda: False)) is not CLOSED:
+        generation, port = _generation, self._in_port()
+        while True:
+            if generation != _generation:
+                generation, port = _generation, self._in_port()
+            value = port.take_nowait()
+            if value is EMPTY:
+                value = self._take(None, lambda: False)
+            if value is CLOSED:
+                return
             yield value
 
     def _feed_run(self, aborted: Callable[[], bool]) -> tuple[Iterator[T], Callable[[], None]]:
@@ -181,9 +205,14 @@ class _Queue(Generic[T]):
 
     def _put_at_once(self, value: T) -> bool:
         """Whether there was room."""
-        self._check_open()
+        ports = self._ports
+        port = ports.outlet if getattr(ports, "generation", None) == _generation else None
+        if port is None:
+            port = self._out_port()
+        if port.closed:
+            raise ValueError(CLOSED_MESSAGE)
         try:
-            return self._out_port().put_nowait(value, INDEX)
+            return port.put_nowait(value, INDEX)
         except ElementTooLarge as error:
             raise EncodeError(f"the queue cannot hold this element: {error}") from error
         except (MemoryError, CorruptMemory):
@@ -196,7 +225,7 @@ class _Queue(Generic[T]):
 
     def _check_open(self) -> None:
         if self._is_closed():
-            raise ValueError("the queue is closed: every source has said that it is done")
+            raise ValueError(CLOSED_MESSAGE)
 
     def _in_port(self) -> InPort:
         ports = self._own_ports()
@@ -215,9 +244,9 @@ class _Queue(Generic[T]):
     def _own_ports(self) -> threading.local:
         """This thread's ports; a forked copy of the process must not use those of the original."""
         ports = self._ports
-        if getattr(ports, "pid", None) != os.getpid():
+        if getattr(ports, "generation", None) != _generation:
             ports.inlet = ports.outlet = None
-            ports.pid = os.getpid()
+            ports.generation = _generation
         return ports
 
     def _look_around(self) -> None:
