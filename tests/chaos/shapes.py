@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections import Counter
 from typing import Any
 
 # What goes wrong in a run, and how often it is drawn. The first six are done from inside, by the functions
@@ -320,4 +321,19 @@ def scenario_of(seed: int, method: str, weather: str | None = None) -> Scenario:
         method: How processes are started; where that is slow, there are fewer.
         weather: What goes wrong; drawn when it is left out.
     """
-    return _Maker(seed, weather, method).make()
+    scenario = _Maker(seed, weather, method).make()
+    for node in scenario.nodes:
+        # Copies of an element are one to who counts the attempts: whether one of them fails for good would
+        # depend on which of them comes when.
+        if node.times > node.options.get("retries", 0) and max(_ways(scenario.nodes, node).values()) > 1:
+            node.times = 0
+    return scenario
+
+
+def _ways(nodes: list[Node], node: Node) -> Counter[int]:
+    """In how many ways what each stage sends comes to this one."""
+    ways: Counter[int] = Counter()
+    for before in node.inputs:
+        ways[before] += 1
+        ways.update(_ways(nodes, nodes[before]))
+    return ways
