@@ -61,9 +61,8 @@ cdef class Encoder:
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef int _list(self, list value, int depth) except -1
     cdef int _dict(self, dict value, int depth) except -1
-    cdef int _items(self, dict value, int depth) except -1
+    cdef int _items(self, dict value, int depth, bint attributes) except -1
     cdef int _object(self, PyObject* value, int depth) except -1
-    cdef int _attributes(self, dict value, int depth) except -1
     cdef str _name_of(self, object cls)
     cdef int _int(self, PyObject* value) except -1
     cdef int _str(self, PyObject* value, bint single) except -1

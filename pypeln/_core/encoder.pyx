@@ -96,6 +96,16 @@ cdef PyTypeObject* EXTENT = <PyTypeObject*><PyObject*>Extent
 cdef PyTypeObject* MEMORYVIEW = <PyTypeObject*><PyObject*>memoryview
 
 
+cdef inline bint _is_plain_name(PyObject* key) noexcept:
+    """Whether it is an attribute's, and none that pickle would call, as the object's own __reduce_ex__."""
+    cdef const unsigned char* text
+    if Py_TYPE(key) != &PyUnicode_Type:
+        return False
+    PP_UNICODE_READY(key)
+    text = <const unsigned char*>PyUnicode_DATA(key)
+    return PyUnicode_KIND(key) != 1 or text[0] != c"_" or text[1] != c"_"
+
+
 @cython.final
 cdef class Encoder:
     def __cinit__(self):
@@ -266,9 +276,9 @@ cdef class Encoder:
     cdef int _dict(self, dict value, int depth) except -1:
         self._room(1)[0] = T_DICT
         self.nbytes += 1
-        return self._items(value, depth)
+        return self._items(value, depth, False)
 
-    cdef int _items(self, dict value, int depth) except -1:
+    cdef int _items(self, dict value, int depth, bint attributes) except -1:
         cdef Py_ssize_t position = 0, met = 0, size
         cdef bint single_key, single_item
         cdef object key, item
@@ -279,6 +289,8 @@ cdef class Encoder:
             self._number(size)
             while PyDict_Next(<PyObject*>value, &position, &key_pointer, &item_pointer):
                 met += 1
+                if attributes and not _is_plain_name(key_pointer):
+                    return NOT_NATIVE
                 single_key = references_to(key_pointer) == 1
                 single_item = references_to(item_pointer) == 1
                 key = <object>key_pointer
@@ -303,27 +315,11 @@ cdef class Encoder:
         self.nbytes += 1
         self._str(<PyObject*>name, True)
         self.within += 1
-        found = self._attributes(<dict>attributes, depth)
+        found = self._items(<dict>attributes, depth, True)
         self.within -= 1
         if found != NATIVE and self.met_array:
             self.classes[cls] = None
         return found
-
-    cdef int _attributes(self, dict value, int depth) except -1:
-        cdef Py_ssize_t position = 0
-        cdef PyObject* key
-        cdef PyObject* item
-        cdef const unsigned char* name
-        with cython.critical_section(value):
-            while PyDict_Next(<PyObject*>value, &position, &key, &item):
-                if Py_TYPE(key) != &PyUnicode_Type:
-                    return NOT_NATIVE
-                # An attribute of the object itself may be what pickle would call: __reduce_ex__, for one.
-                PP_UNICODE_READY(key)
-                name = <const unsigned char*>PyUnicode_DATA(key)
-                if name[0] == c"_" and name[1] == c"_" and PyUnicode_KIND(key) == 1:
-                    return NOT_NATIVE
-            return self._items(value, depth)
 
     cdef str _name_of(self, object cls):
         cdef PyObject* known
