@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, NamedTuple
 
 # Less than this no queue can do with: a chunk of its arena.
 LEAST: Final = 1 << 20
 
 # A queue that nobody has given more takes no more than this for what is on its way.
 MOST_OF_ONE_QUEUE: Final = 1 << 30
+
+# So many times as much again, for elements of which a few would fill that, as far as half of the memory goes.
+_MORE_FOR_LARGE: Final = 3
 
 _CGROUP_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -29,7 +32,8 @@ def memory(nbytes: int) -> Iterator[None]:
 
     Left out, a run has the bytes that the environment variable PYPELN_MEMORY says, or half of the memory of
     the machine (of the container, where that has less), and each queue 1 GiB for elements on their way at
-    most.
+    most. Elements of more than an eighth of that then have room for three more of their size, as far as one
+    half of the memory goes.
 
     Args:
         nbytes: For a whole run, in bytes; at least 2 MiB for each queue.
@@ -67,7 +71,14 @@ def of_run() -> int | None:
     return here if here is not None else _setting("PYPELN_MEMORY", 2 * LEAST, "a run between processes")
 
 
-def of_each_queue(run: int | None, queues: int) -> int:
+class Share(NamedTuple):
+    """What one queue may take for elements on their way, in bytes."""
+
+    nbytes: int
+    for_large: int = 0  # behind that, for large elements alone
+
+
+def of_each_queue(run: int | None, queues: int) -> Share:
     """The bytes of payload that may be on their way in each queue of a run.
 
     PYPELN_QUEUE_BYTES, or an equal share of what the run may take.
@@ -82,16 +93,18 @@ def of_each_queue(run: int | None, queues: int) -> int:
     """
     queue = _setting("PYPELN_QUEUE_BYTES", LEAST, "a queue between processes")
     if queue is not None:
-        return queue
+        return Share(queue)
     if run is None:
-        return min(MOST_OF_ONE_QUEUE, max(64 * LEAST, available() // 4 // max(1, queues)))
+        half = available() // 2 // max(1, queues)
+        share = min(MOST_OF_ONE_QUEUE, max(64 * LEAST, half // 2))
+        return Share(share, min(_MORE_FOR_LARGE * share, max(0, half - 2 * share)))
     share = run // (2 * max(1, queues))
     if share < LEAST:
         raise ValueError(
             f"the pipeline has {queues} queues between processes, which take at least {2 * LEAST} bytes "
             f"(2 MiB) each; it may take {run} bytes altogether"
         )
-    return share
+    return Share(share)
 
 
 def available() -> int:

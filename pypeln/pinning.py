@@ -14,11 +14,12 @@ _PORTABLE = 1  # cudaHostRegisterPortable: pinned for every context, not only th
 def pin(value: T) -> T:
     """Lock the shared memory that the arrays and tensors of an element lie in, for transfers to a GPU.
 
-    The first call for a queue takes all the memory that the queue may use, and locks it in place: bound it
-    with `pypeln.memory` before. That takes a while, and the memory stays locked until the run and the last
-    view have ended. Later calls only look whether it is done. `tensor.to("cuda", non_blocking=True)` then
-    copies straight out of the block in which a tensor has arrived, while the program goes on; keep the
-    tensor until the copy is done. What lies in ordinary memory is left as it is.
+    The first call for a queue takes all the memory that the queue may use, or may use for large elements
+    alone, and locks it in place: bound it with `pypeln.memory` before. That takes a while, and the memory
+    stays locked until the run and the last view have ended. Later calls only look whether it is done.
+    `tensor.to("cuda", non_blocking=True)` then copies straight out of the block in which a tensor has
+    arrived, while the program goes on; keep the tensor until the copy is done. What lies in ordinary memory
+    is left as it is.
 
     Args:
         value: An element: an array or a tensor, or a dict, list, tuple or dataclass of them.
@@ -38,26 +39,29 @@ def pin(value: T) -> T:
 
     for address in _addresses(value):
         arena = arena_at(address)
-        if arena is not None and not arena.locked:
-            _lock(arena)
+        if arena is not None:
+            arena.lock(address, _register, _unregister)
     return value
 
 
-def _lock(arena: Any) -> None:
+def _cuda() -> Any:
     torch = modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         raise RuntimeError("pin: memory is locked by CUDA, through torch, which is not there")
-    cuda = torch.cuda.cudart()
+    return torch.cuda.cudart()
 
-    def register(address: int, nbytes: int) -> None:
-        status = int(cuda.cudaHostRegister(address, nbytes, _PORTABLE))
-        if status != 0:
-            raise RuntimeError(
-                f"pin: CUDA could not lock {nbytes} bytes of memory (error {status}); a smaller "
-                "pypeln.memory takes less"
-            )
 
-    arena.lock(register, cuda.cudaHostUnregister)
+def _register(address: int, nbytes: int) -> None:
+    status = int(_cuda().cudaHostRegister(address, nbytes, _PORTABLE))
+    if status != 0:
+        raise RuntimeError(
+            f"pin: CUDA could not lock {nbytes} bytes of memory (error {status}); a smaller pypeln.memory "
+            "takes less"
+        )
+
+
+def _unregister(address: int) -> None:
+    _cuda().cudaHostUnregister(address)
 
 
 def _addresses(value: Any) -> Iterator[int]:

@@ -60,19 +60,20 @@ uint64_t pp_arena_segment_bytes(uint64_t capacity) {
 }
 
 int pp_arena_create(pp_segment *segment, uint64_t capacity) {
-    return pp_arena_create_spared(segment, chunks_for(capacity) * PP_CHUNK_BYTES, 0, false);
+    return pp_arena_create_zones(segment, (pp_zones){chunks_for(capacity) * PP_CHUNK_BYTES, 0, 0}, false);
 }
 
-int pp_arena_create_spared(pp_segment *segment, uint64_t capacity, uint64_t spare, bool poisons) {
-    uint64_t chunks = chunks_for(capacity + spare);
-    if (segment->nbytes < pp_arena_segment_bytes(capacity + spare)) return PP_CORRUPT;
+int pp_arena_create_zones(pp_segment *segment, pp_zones zones, bool poisons) {
+    uint64_t capacity = zones.common + zones.large + zones.spare, chunks = chunks_for(capacity);
+    if (segment->nbytes < pp_arena_segment_bytes(capacity)) return PP_CORRUPT;
     int status = pp_segment_reserve(segment, 0, sizeof(pp_arena_header) + chunks * sizeof(pp_chunk));
     if (status != PP_OK) return status;
     pp_arena_header *header = (pp_arena_header *)segment->base;
     header->chunks = chunks;
     header->words_offset = words_offset_for(chunks);
     header->payload_offset = payload_offset_for(chunks);
-    header->holdable = chunks_for(capacity);
+    header->common = chunks_for(zones.common);
+    header->holdable = chunks_for(zones.common + zones.large);
     header->poisons = poisons;
     header->magic = MAGIC;
     return PP_OK;
@@ -82,18 +83,19 @@ int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner) {
     if (segment->base == NULL || segment->nbytes < sizeof(pp_arena_header) || owner == 0) return PP_CORRUPT;
     pp_arena_header *header = (pp_arena_header *)segment->base;
     uint64_t chunks = header->chunks, words = header->words_offset, payload = header->payload_offset;
-    uint64_t holdable = header->holdable;
-    if (header->magic != MAGIC || chunks == 0 || chunks > segment->nbytes / PP_CHUNK_BYTES || holdable == 0 ||
-        holdable > chunks || words != words_offset_for(chunks) || payload != payload_offset_for(chunks) ||
+    uint64_t common = header->common, holdable = header->holdable;
+    if (header->magic != MAGIC || chunks == 0 || chunks > segment->nbytes / PP_CHUNK_BYTES || common == 0 ||
+        common > holdable || holdable > chunks || words != words_offset_for(chunks) || payload != payload_offset_for(chunks) ||
         segment->nbytes < payload + chunks * PP_CHUNK_BYTES)
         return PP_CORRUPT;
     arena->segment = segment;
     arena->header = header;
     arena->chunks = chunks;
+    arena->common = common;
     arena->holdable = holdable;
     arena->poisons = header->poisons != 0;
     arena->from = 0;
-    arena->until = holdable;
+    arena->until = common;
     arena->words_offset = words;
     arena->payload_offset = payload;
     arena->owner = owner;
@@ -186,11 +188,24 @@ static int take_block(pp_arena *arena, unsigned *cls, uint64_t *chunk, uint64_t 
     return status;
 }
 
+/* The end of the chunks in front in which a run of so many may lie. */
+static uint64_t end_for_run(const pp_arena *arena, uint64_t count) {
+    if (count <= arena->common / PP_LARGE_SHARE) return arena->common;
+    uint64_t more = arena->holdable - arena->common;
+    return arena->common + (count * PP_LARGE_MORE < more ? count * PP_LARGE_MORE : more);
+}
+
+uint64_t pp_arena_holdable_for(const pp_arena *arena, uint64_t nbytes) {
+    return end_for_run(arena, chunks_for(nbytes)) * PP_CHUNK_BYTES;
+}
+
 static int take_run(pp_arena *arena, uint64_t nbytes, uint64_t *chunk) {
-    uint64_t count = chunks_for(nbytes);
-    if (count > arena->until - arena->from) return PP_TOOBIG;
+    uint64_t count = chunks_for(nbytes), until = arena->until;
+    if (count > until - arena->from) return PP_TOOBIG;
+    if (arena->from == 0) arena->until = end_for_run(arena, count);
     int status = pp_chunks_take_run(arena, count, chunk);
     if (status != PP_OK && pp_chunks_reclaim(arena, true)) status = pp_chunks_take_run(arena, count, chunk);
+    arena->until = until;
     return status;
 }
 
@@ -218,7 +233,7 @@ int pp_arena_spill(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) {
     arena->until = arena->chunks;
     int status = arena->from == arena->until ? PP_FULL : pp_arena_allocate(arena, nbytes, out);
     arena->from = 0;
-    arena->until = arena->holdable;
+    arena->until = arena->common;
     return status;
 }
 

@@ -33,9 +33,12 @@
 #define PP_BLOCK_MIN ((uint64_t)256)
 #define PP_CLASSES 12 /* 256 B .. 512 KiB; larger blocks are runs of whole chunks */
 
-/* The chunks behind the first `capacity` bytes are the spare: what lies there is copied out by who receives
- * it and never held.  Where holders keep so much, or blocks so scattered, that there is no room for an
- * element in front, it goes there, and room comes by progress alone.  See docs/design/arenas.md. */
+/* Three zones, from the front: the common one, where anything may lie; one for large blocks alone, of which a few
+ * would fill the common one; and the spare: what lies there is copied out by who receives it and never held. Where
+ * holders keep so much, or blocks so scattered, that there is no room for an element in front, it goes to the
+ * spare, and room comes by progress alone.  No block lies in two zones.  See docs/design/arenas.md. */
+#define PP_LARGE_SHARE 8 /* a block that takes more than one of so many parts of the common zone is large */
+#define PP_LARGE_MORE 3  /* and has room for so many of its size in the zone behind, while that has it */
 
 typedef struct pp_arena_header pp_arena_header; /* in shared memory, at the segment's start */
 
@@ -45,6 +48,7 @@ typedef struct pp_arena {
     pp_arena_header *header;
     /* Checked once and kept here: what the header says later is not believed. */
     uint64_t chunks;             /* all of them */
+    uint64_t common;             /* those in which anything may lie */
     uint64_t holdable;           /* those before the spare */
     uint64_t words_offset;
     uint64_t payload_offset;
@@ -63,8 +67,13 @@ uint64_t pp_arena_segment_bytes(uint64_t capacity);
 /* Lay out an arena in a fresh (zeroed) segment.  PP_OK, PP_NOMEM or PP_OSERROR. */
 int pp_arena_create(pp_segment *segment, uint64_t capacity);
 
-/* The same with a spare, both whole numbers of chunks; the segment has room for their sum. */
-int pp_arena_create_spared(pp_segment *segment, uint64_t capacity, uint64_t spare, bool poisons);
+/* Bytes of the zones, all whole numbers of chunks. */
+typedef struct pp_zones {
+    uint64_t common, large, spare;
+} pp_zones;
+
+/* The same with all zones; the segment has room for their sum. */
+int pp_arena_create_zones(pp_segment *segment, pp_zones zones, bool poisons);
 
 /* Open a handle on an arena that pp_arena_create made.  PP_OK or PP_CORRUPT. */
 int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner);
@@ -94,6 +103,9 @@ int pp_arena_release(pp_arena *arena, pp_descriptor block);
 /* Free everything that `dead` had allocated or half-claimed and not published. Returns the number of
  * blocks freed.  Only after the owner is proven dead. */
 uint64_t pp_arena_repair(pp_arena *arena, uint16_t dead);
+
+/* Where the zones end in which a block of nbytes may lie and be held, in bytes from the front. */
+uint64_t pp_arena_holdable_for(const pp_arena *arena, uint64_t nbytes);
 
 /* Figures: any pointer may be NULL.  A walk over all words; for statistics and tests. */
 void pp_arena_usage(const pp_arena *arena, uint64_t *capacity, uint64_t *blocks_in_use,

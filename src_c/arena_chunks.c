@@ -121,6 +121,10 @@ int pp_chunks_take_run(pp_arena *arena, uint64_t count, uint64_t *chunk) {
     uint64_t first = arena->from;
     while (first + count <= arena->until) {
         uint64_t busy;
+        if (first < arena->common && first + count > arena->common) {
+            first = arena->common; /* no block lies in two zones */
+            continue;
+        }
         if (!claim_run(arena, first, count, &busy)) {
             first = busy + 1;
             continue;

@@ -47,9 +47,10 @@ struct pp_arena_header {
     uint64_t chunks;         /* in the arena */
     uint64_t words_offset;   /* of the block words, from the segment's base */
     uint64_t payload_offset; /* of the chunks, from the segment's base: the arena's base */
+    uint64_t common;         /* chunks in which anything may lie */
     uint64_t holdable;       /* chunks before the spare */
     uint64_t poisons;        /* 1: what is freed is overwritten */
-    unsigned char pad[PP_FAR - 6 * 8];
+    unsigned char pad[PP_FAR - 7 * 8];
     pp_a64 high_water; /* no chunk at or above this was ever claimed */
     pp_a64 pressed;    /* 1: somebody found no room; who receives copies out instead of holding */
     unsigned char pad2[PP_FAR - 16];

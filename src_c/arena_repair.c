@@ -67,7 +67,7 @@ void pp_arena_usage(const pp_arena *arena, uint64_t *capacity, uint64_t *blocks_
             bytes += block_bytes;
         }
     }
-    if (capacity != NULL) *capacity = arena->holdable * PP_CHUNK_BYTES;
+    if (capacity != NULL) *capacity = arena->common * PP_CHUNK_BYTES;
     if (blocks_in_use != NULL) *blocks_in_use = blocks;
     if (bytes_in_use != NULL) *bytes_in_use = bytes;
     if (bytes_reserved != NULL) *bytes_reserved = reserved;

@@ -15,7 +15,6 @@ cdef class Arena:
     cdef readonly uint32_t id
     cdef int place               # which of the processes that hold blocks this one is; -1: none
     cdef uint64_t generation     # of the process that adopted it
-    cdef uint64_t limit
     cdef Looks **looks           # how this process looks at each block, by chunk
     cdef bint has_looks          # at any
     cdef uint64_t nheld          # blocks that it looks at
@@ -25,12 +24,13 @@ cdef class Arena:
     cdef pp_ring *ring           # whose producers wait for room here; NULL once the run is over
     cdef Segment control
     cdef int bell
-    cdef object unlock           # undoes what locked its memory in place; None: it is not locked
+    cdef list locked             # for each zone that is locked in place, where it begins and what undoes it
     cdef object __weakref__
 
     cdef bint holds(self) noexcept
     cdef bint contains(self, const void *address) noexcept
     cdef char *address(self, uint64_t offset) noexcept
+    cdef uint64_t limit(self, uint64_t nbytes) noexcept
     cdef uint64_t offset_of(self, const void *address) noexcept
     cdef bint hold(self, pp_descriptor block, bint read_only) except -1
     cdef int drop(self, pp_descriptor block, bint read_only) except -1

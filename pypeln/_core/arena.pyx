@@ -14,11 +14,11 @@ from libc.stdlib cimport calloc, free
 
 from pypeln._core.c cimport (
     PP_BLOCK_MIN, PP_BORN, PP_CHUNK_BYTES, PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_COPIED_OUT,
-    PP_COPIED_TYPE, PP_HOLDERS, PP_LENT, PP_OK, PP_VIEWED, pp_arena_allocate, pp_arena_create_spared,
-    pp_arena_discard, pp_arena_figure, pp_arena_may_hold, pp_arena_note, pp_arena_open, pp_arena_release,
-    pp_arena_segment_bytes, pp_arena_settle, pp_arena_unhold, pp_arena_usage, pp_block_at,
-    pp_block_discard, pp_block_drop, pp_block_hold, pp_bool, pp_descriptor, pp_segment_reserve,
-    pp_spot_notify,
+    PP_COPIED_TYPE, PP_HOLDERS, PP_LARGE_SHARE, PP_LENT, PP_OK, PP_VIEWED, pp_arena_allocate,
+    pp_arena_create_zones, pp_arena_discard, pp_arena_figure, pp_arena_holdable_for, pp_arena_may_hold,
+    pp_arena_note, pp_arena_open, pp_arena_release, pp_arena_segment_bytes, pp_arena_settle,
+    pp_arena_unhold, pp_arena_usage, pp_block_at, pp_block_discard, pp_block_drop, pp_block_hold,
+    pp_bool, pp_descriptor, pp_segment_reserve, pp_spot_notify, pp_zones,
 )
 from pypeln._core.memory cimport Segment
 
@@ -32,7 +32,7 @@ from pypeln._core.living import Living
 
 HOLDERS = PP_HOLDERS
 
-# The part of an arena that may be held; the rest is for elements on their way.
+# The part of the common zone that may be held; the rest is for elements on their way.
 cdef enum:
     HELD_SHARE = 2
 
@@ -124,50 +124,52 @@ cdef class Arena:
     """
 
     def __cinit__(self, Segment segment not None, uint32_t id):
-        cdef uint64_t capacity = 0
         self.place = -1
         self.bell = -1
         self.segment = segment
         self.id = id
         if pp_arena_open(&self.handle, &segment.segment, 1) != PP_OK:
             raise CorruptMemory("this is no arena")
-        pp_arena_usage(&self.handle, &capacity, NULL, NULL, NULL)
-        self.limit = capacity // HELD_SHARE
         self.looks = <Looks **>calloc(self.handle.chunks, sizeof(Looks *))
         if self.looks == NULL:
             raise MemoryError
         self.tensors = {}
+        self.locked = []
 
     def __dealloc__(self):
-        if self.unlock is not None:
+        for start, unlock in self.locked:
             try:
-                self.unlock(<uintptr_t>self.address(0))
+                unlock(start)
             except BaseException:  # nothing may be raised from here
                 pass
         self._forget()
         free(self.looks)
 
-    @property
-    def locked(self):
-        """Whether its memory has been locked in place, in this process."""
-        return self.unlock is not None
+    def lock(self, uint64_t address, lock, unlock):
+        """Lock all the memory in place that blocks like the one at an address may be held in, if it is not.
 
-    def lock(self, lock, unlock):
-        """Take all the memory that blocks may be held in, and lock it in place for as long as it is mapped.
+        It stays so for as long as it is mapped: the common zone, or the one for large blocks alone.
 
         Args:
-            lock: Called with the address and the number of bytes.
-            unlock: Called with the address, at the end.
+            address: In a block that this process holds.
+            lock: Called with an address and the number of bytes, when there is something to lock.
+            unlock: Called with that address, at the end.
 
         Raises:
             MemoryError: The system has no such amount.
             Exception: Whatever `lock` raises.
         """
-        cdef uint64_t nbytes = self.handle.holdable * PP_CHUNK_BYTES
-        if pp_segment_reserve(&self.segment.segment, self.handle.payload_offset, nbytes) != PP_OK:
-            raise MemoryError(f"no {nbytes} bytes of shared memory to be locked")
-        lock(<uintptr_t>self.address(0), nbytes)
-        self.unlock = unlock
+        cdef uint64_t offset = 0, end = self.handle.common * PP_CHUNK_BYTES
+        if self.offset_of(<const void *>address) >= end:
+            offset, end = end, self.handle.holdable * PP_CHUNK_BYTES
+        cdef uintptr_t start = <uintptr_t>self.address(offset)
+        if any(start == locked for locked, _ in self.locked):
+            return
+        if pp_segment_reserve(
+                &self.segment.segment, self.handle.payload_offset + offset, end - offset) != PP_OK:
+            raise MemoryError(f"no {end - offset} bytes of shared memory to be locked")
+        lock(start, end - offset)
+        self.locked.append((start, unlock))
 
     def adopt(self, int place, uint32_t owner):
         """From now on this process holds blocks, in this place among those that do.
@@ -266,6 +268,13 @@ cdef class Arena:
     cdef uint64_t offset_of(self, const void *address) noexcept:
         return <const unsigned char *>address - self.segment.segment.base - self.handle.payload_offset
 
+    cdef uint64_t limit(self, uint64_t nbytes) noexcept:
+        """The bytes that all processes together may hold when one is to hold a block of nbytes."""
+        cdef uint64_t common = self.handle.common * PP_CHUNK_BYTES
+        # Of blocks so large that they may lie behind the common zone, all but the one that is on its way.
+        return max(common // HELD_SHARE, pp_arena_holdable_for(&self.handle, nbytes) - nbytes
+                   if nbytes > common // PP_LARGE_SHARE else 0)
+
     cdef Looks *_looks_at(self, pp_descriptor block) except NULL:
         cdef uint64_t chunk = block.offset // PP_CHUNK_BYTES
         if self.looks[chunk] == NULL:
@@ -283,7 +292,7 @@ cdef class Arena:
         with cython.critical_section(self):
             looks = self._looks_at(block)
             if looks.views == 0:
-                if not pp_arena_may_hold(&self.handle, self.place, block.nbytes, self.limit):
+                if not pp_arena_may_hold(&self.handle, self.place, block.nbytes, self.limit(block.nbytes)):
                     return False
                 if pp_block_hold(&self.handle, block, self.place) != PP_OK:
                     pp_arena_unhold(&self.handle, self.place, block.nbytes)
@@ -409,20 +418,22 @@ cdef class Arenas:
     def __cinit__(self):
         self.members = []
 
-    def create(self, uint64_t capacity, bint poisons=False) -> Arena:
+    def create(self, uint64_t capacity, bint poisons=False, uint64_t large=0) -> Arena:
         """One more.
 
         Args:
             capacity: Room for so many bytes of payload, in whole chunks; and for as many once more in its
                 spare.
             poisons: Whether blocks are overwritten when they are freed.
+            large: Further bytes for blocks alone of which a few would fill its capacity.
 
         Raises:
             MemoryError: The system has no such amount.
         """
         capacity = max(<uint64_t>1, (capacity + PP_CHUNK_BYTES - 1) // PP_CHUNK_BYTES) * PP_CHUNK_BYTES
-        cdef Segment segment = Segment(pp_arena_segment_bytes(2 * capacity))
-        if pp_arena_create_spared(&segment.segment, capacity, capacity, poisons) != PP_OK:
+        large = large // PP_CHUNK_BYTES * PP_CHUNK_BYTES
+        cdef Segment segment = Segment(pp_arena_segment_bytes(2 * capacity + large))
+        if pp_arena_create_zones(&segment.segment, pp_zones(capacity, large, capacity), poisons) != PP_OK:
             raise MemoryError("no memory for the arena of a queue")
         arena = Arena(segment, len(self.members))
         self.members.append(arena)

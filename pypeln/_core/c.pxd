@@ -187,17 +187,20 @@ cdef extern from "segment.h" nogil:
     void pp_segment_close(pp_segment *segment) noexcept
 
 cdef extern from "arena.h" nogil:
-    enum: PP_BLOCK_MIN
+    enum: PP_BLOCK_MIN, PP_LARGE_SHARE
     const uint64_t PP_CHUNK_BYTES
     ctypedef struct pp_arena:
         uint64_t chunks
+        uint64_t common
         uint64_t holdable
         uint64_t payload_offset
         uint16_t owner
     uint64_t pp_arena_segment_bytes(uint64_t capacity) noexcept
     int pp_arena_create(pp_segment *segment, uint64_t capacity) noexcept
-    int pp_arena_create_spared(
-        pp_segment *segment, uint64_t capacity, uint64_t spare, bint poisons) noexcept
+    ctypedef struct pp_zones:
+        uint64_t common, large, spare
+    int pp_arena_create_zones(pp_segment *segment, pp_zones zones, bint poisons) noexcept
+    uint64_t pp_arena_holdable_for(const pp_arena *arena, uint64_t nbytes) noexcept
     int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner) noexcept
     int pp_arena_allocate(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) noexcept
     int pp_arena_spill(pp_arena *arena, uint64_t nbytes, pp_descriptor *out) noexcept

@@ -116,7 +116,7 @@ class Wiring:
             window.bell = self._window_bell
 
         shared = sum(self._is_shared(edge) for edge in plan.edges)
-        self._queue_bytes = budget.of_each_queue(plan.memory, shared) if shared else 0
+        self._share = budget.of_each_queue(plan.memory, shared) if shared else None
         layout = Layout()
         ledger_region = layout.add(Ledger.nbytes(self.workers))
         for window in self.windows:
@@ -249,7 +249,7 @@ class Wiring:
                 maxsize,
                 producers,
                 self.arenas,
-                self._queue_bytes,
+                self._share,
                 consumer_bell,
                 producer_bell,
                 sole,

@@ -55,7 +55,7 @@ class SharedQueue:
             several.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
-        nbytes: Bytes of payload that may be on their way in it; None for what a queue alone may take.
+        share: What may be on its way in it; None for what a queue alone may take.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
         sole: Whether one worker takes from it, and no other.
@@ -67,7 +67,7 @@ class SharedQueue:
         maxsize: int,
         producers: int,
         arenas: Arenas,
-        nbytes: int | None = None,
+        share: budget.Share | None = None,
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
         sole: bool = False,
@@ -80,9 +80,9 @@ class SharedQueue:
         self.consumer_bell = consumer_bell
         self.producer_bell = producer_bell
         self.arenas = arenas
-        if nbytes is None:
-            nbytes = budget.of_each_queue(budget.of_run(), 1)
-        self.arena = arenas.create(nbytes, bool(os.environ.get("PYPELN_POISON")))
+        if share is None:
+            share = budget.of_each_queue(budget.of_run(), 1)
+        self.arena = arenas.create(share.nbytes, bool(os.environ.get("PYPELN_POISON")), share.for_large)
         self.control: Segment
         self.ring: SharedRing
 

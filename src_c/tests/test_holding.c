@@ -299,7 +299,7 @@ static void no_block_is_used_anew_while_it_is_held(void) {
 
 static void the_spare_gives_room_when_everything_else_is_held(void) {
     CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(4 * MIB)), PP_OK);
-    CHECK_EQUAL(pp_arena_create_spared(&memory, 2 * MIB, 2 * MIB, false), PP_OK);
+    CHECK_EQUAL(pp_arena_create_zones(&memory, (pp_zones){2 * MIB, 0, 2 * MIB}, false), PP_OK);
     CHECK_EQUAL(pp_arena_open(&of_a, &memory, A), PP_OK);
     uint64_t capacity;
     pp_arena_usage(&of_a, &capacity, NULL, NULL, NULL);
@@ -328,6 +328,41 @@ static void the_spare_gives_room_when_everything_else_is_held(void) {
     pp_segment_close(&memory);
 }
 
+static void large_blocks_have_room_behind_the_common_zone(void) {
+    pp_zones zones = {8 * MIB, 12 * MIB, 8 * MIB};
+    CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(28 * MIB)), PP_OK);
+    CHECK_EQUAL(pp_arena_create_zones(&memory, zones, false), PP_OK);
+    CHECK_EQUAL(pp_arena_open(&of_a, &memory, A), PP_OK);
+    uint64_t capacity;
+    pp_arena_usage(&of_a, &capacity, NULL, NULL, NULL);
+    CHECK_EQUAL(capacity, zones.common);
+    CHECK_EQUAL(pp_arena_holdable_for(&of_a, MIB), zones.common);
+    CHECK_EQUAL(pp_arena_holdable_for(&of_a, 2 * MIB), zones.common + 3 * 2 * MIB);
+    CHECK_EQUAL(pp_arena_holdable_for(&of_a, 8 * MIB), zones.common + zones.large);
+    /* One small block in the first chunk: three large ones beside it, none across the end, three behind. */
+    allocated(MIB / 16);
+    uint64_t expected[] = {1, 3, 5, 8, 10, 12};
+    pp_descriptor last, other;
+    for (int i = 0; i < 6; i++) {
+        last = allocated(2 * MIB);
+        CHECK_EQUAL(last.offset, expected[i] * PP_CHUNK_BYTES);
+    }
+    CHECK_EQUAL(pp_arena_allocate(&of_a, 2 * MIB, &other), PP_FULL);
+    /* What is larger has room further behind; what is not large has the last chunk of the common zone. */
+    CHECK_EQUAL(allocated(3 * MIB).offset, 14 * PP_CHUNK_BYTES);
+    CHECK_EQUAL(allocated(MIB).offset, 7 * PP_CHUNK_BYTES);
+    CHECK_EQUAL(pp_arena_allocate(&of_a, MIB, &other), PP_FULL);
+    CHECK_EQUAL(pp_arena_allocate(&of_a, 9 * MIB, &other), PP_TOOBIG);
+    CHECK_EQUAL(pp_arena_spill(&of_a, 8 * MIB, &other), PP_OK);
+    CHECK_EQUAL(other.offset, 20 * PP_CHUNK_BYTES);
+    /* Freed, they are used again, and repair reaches behind as well. */
+    CHECK_EQUAL(pp_arena_release(&of_a, last), PP_OK);
+    CHECK_EQUAL(allocated(2 * MIB).offset, last.offset);
+    CHECK_EQUAL(pp_arena_repair(&of_a, A), 10);
+    CHECK_EQUAL(in_use(), 0);
+    pp_segment_close(&memory);
+}
+
 static bool is_poisoned(pp_descriptor block) {
     unsigned char *bytes = pp_arena_bytes(&of_a, block);
     for (uint64_t i = 0; i < block.nbytes; i++)
@@ -337,7 +372,7 @@ static bool is_poisoned(pp_descriptor block) {
 
 static void an_arena_that_poisons_overwrites_what_nobody_has(void) {
     CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(4 * MIB)), PP_OK);
-    CHECK_EQUAL(pp_arena_create_spared(&memory, 4 * MIB, 0, true), PP_OK);
+    CHECK_EQUAL(pp_arena_create_zones(&memory, (pp_zones){4 * MIB, 0, 0}, true), PP_OK);
     CHECK_EQUAL(pp_arena_open(&of_a, &memory, A), PP_OK);
     CHECK_EQUAL(pp_arena_open(&of_b, &memory, B), PP_OK);
     uint64_t sizes[] = {300, 2 * MIB};
@@ -380,6 +415,7 @@ int main(void) {
     RUN(a_death_undoes_what_was_not_sent);
     RUN(no_block_is_used_anew_while_it_is_held);
     RUN(the_spare_gives_room_when_everything_else_is_held);
+    RUN(large_blocks_have_room_behind_the_common_zone);
     RUN(an_arena_that_poisons_overwrites_what_nobody_has);
     return 0;
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.copies import copies
 from support.notes import settled
 
 import pypeln as pl
@@ -87,10 +88,40 @@ def test_by_default_a_quarter_of_the_memory_is_for_what_is_on_its_way(
 ) -> None:
     monkeypatch.delenv("PYPELN_QUEUE_BYTES", raising=False)
     monkeypatch.setattr(budget, "available", lambda: 2 << 30)
-    assert budget.of_each_queue(None, 1) == 512 * MIB
-    assert budget.of_each_queue(None, 4) == 128 * MIB
-    monkeypatch.setattr(budget, "available", lambda: 1 << 40)
-    assert budget.of_each_queue(None, 4) == 1 << 30
+    assert budget.of_each_queue(None, 1) == (512 * MIB, 0)
+    assert budget.of_each_queue(None, 4) == (128 * MIB, 0)
+
+
+@pytest.mark.parametrize(("queues", "for_large"), [(1, 3072), (2, 3072), (3, 2048), (6, 0), (12, 0)])
+def test_by_default_half_of_the_memory_bounds_what_more_there_is_for_large_elements(
+    monkeypatch: pytest.MonkeyPatch, queues: int, for_large: int
+) -> None:
+    monkeypatch.delenv("PYPELN_QUEUE_BYTES", raising=False)
+    memory = 24 << 30
+    monkeypatch.setattr(budget, "available", lambda: memory)
+    share = budget.of_each_queue(None, queues)
+    assert share.nbytes == (1 << 30 if queues <= 6 else memory // 4 // queues)
+    assert share.for_large == for_large * MIB
+    assert queues * (2 * share.nbytes + share.for_large) <= memory // 2
+
+
+def test_what_somebody_has_said_has_no_more_for_large_elements(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert budget.of_each_queue(64 * MIB, 2) == (16 * MIB, 0)
+    monkeypatch.setenv("PYPELN_QUEUE_BYTES", str(4 * MIB))
+    assert budget.of_each_queue(None, 2) == (4 * MIB, 0)
+
+
+@pytest.mark.parametrize("larger", [False, True], ids=["passed on", "computed"])
+def test_elements_of_which_two_fill_a_queue_are_not_copied(
+    monkeypatch: pytest.MonkeyPatch, larger: bool
+) -> None:
+    monkeypatch.setattr(budget, "of_each_queue", lambda run, queues: budget.Share(8 * MIB, 24 * MIB))
+    n = 900_000  # floats, a little less than half of the 8 MiB
+    arrays = (np.full(n, number, dtype=np.float32) for number in range(40))
+    stage = pr.map(lambda a: a + 1, arrays) if larger else pr.map(same, arrays)
+    for number, array in enumerate(stage):
+        assert array[0] == array[-1] == number + larger
+    assert copies(stage) == [{"copied_in": 40}, {}]
 
 
 def test_a_container_with_less_memory_than_the_machine_counts(
