@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from sys import modules
 from typing import Any, TypeVar
 
@@ -40,28 +40,25 @@ def pin(value: T) -> T:
     for address in _addresses(value):
         arena = arena_at(address)
         if arena is not None:
-            arena.lock(address, _register, _unregister)
+            arena.lock(address, _of_cuda)
     return value
 
 
-def _cuda() -> Any:
+def _of_cuda() -> tuple[Callable[[int, int], None], Callable[[int], object]]:
     torch = modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         raise RuntimeError("pin: memory is locked by CUDA, through torch, which is not there")
-    return torch.cuda.cudart()
+    cuda = torch.cuda.cudart()
 
+    def register(address: int, nbytes: int) -> None:
+        status = int(cuda.cudaHostRegister(address, nbytes, _PORTABLE))
+        if status != 0:
+            raise RuntimeError(
+                f"pin: CUDA could not lock {nbytes} bytes of memory (error {status}); a smaller "
+                "pypeln.memory takes less"
+            )
 
-def _register(address: int, nbytes: int) -> None:
-    status = int(_cuda().cudaHostRegister(address, nbytes, _PORTABLE))
-    if status != 0:
-        raise RuntimeError(
-            f"pin: CUDA could not lock {nbytes} bytes of memory (error {status}); a smaller pypeln.memory "
-            "takes less"
-        )
-
-
-def _unregister(address: int) -> None:
-    _cuda().cudaHostUnregister(address)
+    return register, cuda.cudaHostUnregister
 
 
 def _addresses(value: Any) -> Iterator[int]:

@@ -115,6 +115,19 @@ def arena_at(uint64_t address):
     return None
 
 
+@cython.final
+cdef class Locked:
+    """A part of an arena that is locked in place."""
+
+    cdef uint64_t start, end
+    cdef object unlock
+
+    def __init__(self, uint64_t start, uint64_t end, unlock):
+        self.start = start
+        self.end = end
+        self.unlock = unlock
+
+
 cdef class Arena:
     """The arena of one queue.
 
@@ -137,39 +150,50 @@ cdef class Arena:
         self.locked = []
 
     def __dealloc__(self):
-        for start, unlock in self.locked:
+        cdef Locked zone
+        for zone in self.locked:
             try:
-                unlock(start)
+                zone.unlock(<uintptr_t>self.address(zone.start))
             except BaseException:  # nothing may be raised from here
                 pass
         self._forget()
         free(self.looks)
 
-    def lock(self, uint64_t address, lock, unlock):
+    def lock(self, uint64_t address, locks):
         """Lock all the memory in place that blocks like the one at an address may be held in, if it is not.
 
-        It stays so for as long as it is mapped: the common zone, or the one for large blocks alone.
+        It stays so for as long as it is mapped: the common zone, or the one for large blocks alone; after the
+        run, which leaves nothing else, the block.
 
         Args:
             address: In a block that this process holds.
-            lock: Called with an address and the number of bytes, when there is something to lock.
-            unlock: Called with that address, at the end.
+            locks: Called when there is something to lock. Returns what locks, a function of an address and
+                the number of bytes, and what unlocks, a function of that address.
 
         Raises:
             MemoryError: The system has no such amount.
-            Exception: Whatever `lock` raises.
+            Exception: Whatever these functions raise.
         """
-        cdef uint64_t offset = 0, end = self.handle.common * PP_CHUNK_BYTES
-        if self.offset_of(<const void *>address) >= end:
-            offset, end = end, self.handle.holdable * PP_CHUNK_BYTES
-        cdef uintptr_t start = <uintptr_t>self.address(offset)
-        if any(start == locked for locked, _ in self.locked):
-            return
-        if pp_segment_reserve(
-                &self.segment.segment, self.handle.payload_offset + offset, end - offset) != PP_OK:
-            raise MemoryError(f"no {end - offset} bytes of shared memory to be locked")
-        lock(start, end - offset)
-        self.locked.append((start, unlock))
+        cdef uint64_t at = self.offset_of(<const void *>address)
+        cdef pp_descriptor block
+        cdef Locked zone
+        for zone in self.locked:
+            if zone.start <= at < zone.end:
+                return
+        lock, unlock = locks()
+        cdef uint64_t start = 0, end = self.handle.common * PP_CHUNK_BYTES
+        if self.over:
+            if pp_block_at(&self.handle, at, 1, &block) != PP_OK:
+                raise CorruptMemory("an array that lies in no block")
+            start, end = block.offset, block.offset + block.nbytes
+        else:
+            if at >= end:
+                start, end = end, self.handle.holdable * PP_CHUNK_BYTES
+            if pp_segment_reserve(
+                    &self.segment.segment, self.handle.payload_offset + start, end - start) != PP_OK:
+                raise MemoryError(f"no {end - start} bytes of shared memory to be locked")
+        lock(<uintptr_t>self.address(start), end - start)
+        self.locked.append(Locked(start, end, unlock))
 
     def adopt(self, int place, uint32_t owner):
         """From now on this process holds blocks, in this place among those that do.

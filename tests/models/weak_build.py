@@ -196,9 +196,9 @@ def copy_sources(folder: Path, changes: list[Change]) -> list[Site]:
     return sites
 
 
-def compile_check(name: str, folder: Path) -> Path:
-    """Build weak/`name`.cpp on the sources in `folder`; the program."""
+def compile_check(name: str, folder: Path, level: str = "-O1") -> Path:
+    """Build weak/`name`.cpp on the sources in `folder`, with this level of the optimizer; the program."""
     program = folder / name
-    command = ["g++", "-std=gnu++17", "-O1", "-w", "-fpermissive", "-I", str(CHECKS), "-I", str(folder)]
+    command = ["g++", "-std=gnu++17", level, "-w", "-fpermissive", "-I", str(CHECKS), "-I", str(folder)]
     subprocess.run([*command, "-o", str(program), str(CHECKS / f"{name}.cpp")], check=True)
     return program
