@@ -28,7 +28,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1])]
+
+from support.variant import add_build_option, install_variant  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("program.py")
@@ -69,17 +71,6 @@ def declared_points() -> set[str]:
     marks = re.compile(r"""(?:PP_FAULT_POINT|\bfault_point)\(b?"([^"]+)"\)""")
     files = [*ROOT.glob("src_c/*.c"), *ROOT.glob("pypeln/**/*.py"), *ROOT.glob("pypeln/**/*.pyx")]
     return {name for file in files for name in marks.findall(file.read_text())}
-
-
-def build(folder: Path) -> Path:
-    """The package, with fault points, from a copy of the sources."""
-    print("building pypeln with fault points", flush=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    # Not optimized: the compiler would take longer for it than these processes gain.
-    command += ["--config-settings=cmake.build-type=Debug"]
-    command += ["--target", str(folder), "--config-settings=cmake.define.PYPELN_FAULT_POINTS=ON", str(ROOT)]
-    subprocess.run(command, check=True)
-    return folder
 
 
 def processes_with(token: str) -> Iterator[int]:
@@ -262,9 +253,14 @@ def main() -> int:
     )
     parser.add_argument("--long", action="store_true", help="every point with every start method")
     parser.add_argument("--only", default="", help="only points whose name contains this")
+    add_build_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        return run(options.package or build(Path(folder)), options.long, options.only)
+        if options.package is None:
+            print("building pypeln with fault points", flush=True)
+            options.package = Path(folder)
+            install_variant(options.package, options.build_dir, PYPELN_FAULT_POINTS="ON", PYPELN_SANITIZE="")
+        return run(options.package, options.long, options.only)
 
 
 def run(package: Path, long: bool, only: str) -> int:

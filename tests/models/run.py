@@ -178,7 +178,7 @@ def verify(text: str, bounds: Bounds, folder: Path, level: str) -> Verdict:
 
 def check_model(bounds: Bounds, scratch: Path) -> bool:
     folder = Path(tempfile.mkdtemp(dir=scratch))
-    verdict = verify(text_of(bounds.model), bounds, folder, "-O1")
+    verdict = verify(text_of(bounds.model), bounds, folder, "-Og")
     if verdict.errors:
         print(f"FAILED   {bounds}: {verdict.said}", flush=True)
         shutil.copy(folder / "model.pml.trail", f"{bounds.model}.trail")

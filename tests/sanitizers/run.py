@@ -1,6 +1,7 @@
 """The compiled modules under AddressSanitizer and UndefinedBehaviorSanitizer.
 
     python tests/sanitizers/run.py            the tests of the core, and some of workers and deaths
+    python tests/sanitizers/run.py --core     only those of the core, which run in one process
     python tests/sanitizers/run.py --full     all that do not look for leaked memory themselves
     python tests/sanitizers/run.py --fuzz 60  no tests: the fuzzers of tests/fuzz, for so many seconds each
 
@@ -21,8 +22,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.variant import add_build_option, install_variant
+
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1"
 # A small quarantine: each fork copies the tables of its memory, and what is freed here is soon used again.
 ADDRESS_OPTIONS = ":".join(
     [
@@ -35,8 +39,9 @@ ADDRESS_OPTIONS = ":".join(
 )
 # A process starts ten times more slowly, and the tests of restart start hundreds.
 WATCHDOG_S = "900"
+CORE = ["tests/core"]
 SHORT = [
-    "tests/core",
+    *CORE,
     "tests/transport/test_event_loop_ports.py",
     "tests/conformance/test_big_elements.py",
     "tests/conformance/test_operators.py",
@@ -61,24 +66,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--core", action="store_true", help="only the tests of the core")
     parser.add_argument("--full", action="store_true", help="nearly the whole suite")
     parser.add_argument("--fuzz", type=float, metavar="SECONDS", help="damaged payloads and memory instead")
+    add_build_option(parser)
     options = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="sanitized-")
     try:
-        building = {**os.environ, "CC": "gcc", "CFLAGS": FLAGS, "LDFLAGS": FLAGS}
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--target",
-            folder,
-            str(ROOT),
-        ]
-        subprocess.run([*command, "--disable-pip-version-check"], env=building, check=True)
+        if options.build_dir is None:
+            os.environ["CC"] = "gcc"  # in a folder that is there, another compiler would begin anew
+        install_variant(
+            Path(folder), options.build_dir, PYPELN_SANITIZE="address,undefined", PYPELN_FAULT_POINTS="OFF"
+        )
         testing = {
             **os.environ,
             "PYTHONPATH": folder,
@@ -91,7 +90,7 @@ def main() -> int:
         if options.fuzz is not None:
             fuzz = [sys.executable, "tests/fuzz/run.py", "--seconds", str(options.fuzz), "--target"]
             return max(subprocess.run([*fuzz, each], cwd=ROOT, env=testing).returncode for each in FUZZED)
-        tests = FULL if options.full else SHORT
+        tests = FULL if options.full else CORE if options.core else SHORT
         left_out = [f"--ignore={path}" for path in LEFT_OUT]
         run = [sys.executable, "-P", "-m", "pytest"] if sys.version_info >= (3, 11) else ["pytest"]
         return subprocess.run([*run, "-q", *left_out, *tests], cwd=ROOT, env=testing).returncode
