@@ -11,7 +11,7 @@ from pypeln.run.callbacks import StageStatus, WorkerInfo
 from pypeln.run.plan import WorkerKind
 
 if TYPE_CHECKING:
-    from pypeln.transport.channel import ProcessQueue as IterableQueue
+    from pypeln.transport.process_queue import ProcessQueue as IterableQueue
 
 __all__ = [
     "IterableQueue",
@@ -56,7 +56,7 @@ unbatch = _calls.unbatch
 def __getattr__(name: str) -> Any:
     # The queue brings the compiled transport with it, which a pipeline only needs when it runs.
     if name == "IterableQueue":
-        from pypeln.transport.channel import ProcessQueue as IterableQueue
+        from pypeln.transport.process_queue import ProcessQueue as IterableQueue
 
         return IterableQueue
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

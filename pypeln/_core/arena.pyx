@@ -116,7 +116,7 @@ def arena_at(uint64_t address):
 
 
 @cython.final
-cdef class Locked:
+cdef class _Locked:
     """A part of an arena that is locked in place."""
 
     cdef uint64_t start, end
@@ -150,7 +150,7 @@ cdef class Arena:
         self.locked = []
 
     def __dealloc__(self):
-        cdef Locked zone
+        cdef _Locked zone
         for zone in self.locked:
             try:
                 zone.unlock(<uintptr_t>self.address(zone.start))
@@ -176,7 +176,7 @@ cdef class Arena:
         """
         cdef uint64_t at = self.offset_of(<const void *>address)
         cdef pp_descriptor block
-        cdef Locked zone
+        cdef _Locked zone
         for zone in self.locked:
             if zone.start <= at < zone.end:
                 return
@@ -193,7 +193,7 @@ cdef class Arena:
                     &self.segment.segment, self.handle.payload_offset + start, end - start) != PP_OK:
                 raise MemoryError(f"no {end - start} bytes of shared memory to be locked")
         lock(<uintptr_t>self.address(start), end - start)
-        self.locked.append(Locked(start, end, unlock))
+        self.locked.append(_Locked(start, end, unlock))
 
     def adopt(self, int place, uint32_t owner):
         """From now on this process holds blocks, in this place among those that do.
