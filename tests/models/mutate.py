@@ -1,6 +1,7 @@
 """Run the real C core under Relacy, a checker of the C11 memory model, and let it notice mistakes.
 
-    python tests/models/mutate.py            what CI runs
+    python tests/models/mutate.py            ten thousand schedules, and mistakes of each kind
+    python tests/models/mutate.py --orders   no swapped steps, each of which is compiled anew: what .ci/run runs
     python tests/models/mutate.py --full     ten times the schedules, all mistakes, all verdicts
 
 Relacy runs threads in schedules that it chooses, and lets a load see every value that the C11 orders allow,
@@ -156,6 +157,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--full", action="store_true", help="more schedules, all swapped steps, all verdicts")
+    parser.add_argument("--orders", action="store_true", help="no swapped steps")
     arguments = parser.parse_args()
     install("relacy-dev", "/usr/include/relacy/relacy.hpp")
     schedules = 100_000 if arguments.full else 10_000
@@ -176,7 +178,8 @@ def main() -> int:
         print(f"compiled and checked after {time.monotonic() - start:.0f} s", flush=True)
         weaken_orders(folder, sites, of_mutants, arguments.full, pool, report)
         print(f"orders weakened after {time.monotonic() - start:.0f} s", flush=True)
-        swap_steps(Path(scratch), of_mutants, arguments.full, pool, report)
+        if not arguments.orders:
+            swap_steps(Path(scratch), of_mutants, arguments.full, pool, report)
     print(f"mistakes: {report.noticed} noticed, {report.excused} that nothing can notice, ", end="")
     print(f"{report.wrong} wrong; {time.monotonic() - start:.0f} s")
     return 1 if report.wrong else 0

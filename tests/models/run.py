@@ -1,6 +1,6 @@
 """Check the models of the ring and of the park protocol with spin, and that spin notices mistakes in them.
 
-    python tests/models/run.py           the bounds of CI
+    python tests/models/run.py           small bounds
     python tests/models/run.py --full    larger bounds (some minutes, some gigabytes)
 
 Every state that the bounds allow is visited.  Exit code 1 when a model fails, or when a mutation of it does
