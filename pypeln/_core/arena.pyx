@@ -128,6 +128,7 @@ cdef class _Locked:
         self.unlock = unlock
 
 
+@cython.no_gc_clear  # its end unlocks what it has locked
 cdef class Arena:
     """The arena of one queue.
 

@@ -12,6 +12,7 @@ import pytest
 
 import pypeln as pl
 from pypeln import budget, pr
+from pypeln._core.arena import arena_at
 
 MIB = 1 << 20
 
@@ -92,6 +93,20 @@ def test_after_the_run_only_what_is_left_is_locked(monkeypatch: pytest.MonkeyPat
     assert list(cuda.locked.values()) == [512 << 10] * 3
     assert all(covers(cuda, array) for array in kept)
     del kept
+    gc.collect()
+    assert cuda.locked == {}
+
+
+def test_what_is_garbage_in_a_circle_is_unlocked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = Cuda()
+    (array,) = pr.map(same, [np.ones(50_000)])
+    pinned(monkeypatch, cuda, array)
+    circle: list[Any] = [arena_at(address(array))]
+    circle.append(circle)
+    del array
+    gc.collect()
+    assert len(cuda.locked) == 1
+    del circle
     gc.collect()
     assert cuda.locked == {}
 
