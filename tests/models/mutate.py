@@ -1,7 +1,7 @@
 """Run the real C core under Relacy, a checker of the C11 memory model, and let it notice mistakes.
 
     python tests/models/mutate.py            ten thousand schedules, and mistakes of each kind
-    python tests/models/mutate.py --orders   no swapped steps, each of which is compiled anew: what .ci/run runs
+    python tests/models/mutate.py --orders   no swapped steps, each of which is compiled anew: in .ci/run
     python tests/models/mutate.py --full     ten times the schedules, all mistakes, all verdicts
 
 Relacy runs threads in schedules that it chooses, and lets a load see every value that the C11 orders allow,
