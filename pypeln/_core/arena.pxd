@@ -24,7 +24,7 @@ cdef class Arena:
     cdef pp_ring *ring           # whose producers wait for room here; NULL once the run is over
     cdef Segment control
     cdef int bell
-    cdef list locked             # the parts of it that are locked in place
+    cdef tuple locked            # the parts of it that are locked in place: start, end, and what unlocks it
     cdef object __weakref__
 
     cdef bint holds(self) noexcept

@@ -115,20 +115,7 @@ def arena_at(uint64_t address):
     return None
 
 
-@cython.final
-cdef class _Locked:
-    """A part of an arena that is locked in place."""
-
-    cdef uint64_t start, end
-    cdef object unlock
-
-    def __init__(self, uint64_t start, uint64_t end, unlock):
-        self.start = start
-        self.end = end
-        self.unlock = unlock
-
-
-@cython.no_gc_clear  # its end unlocks what it has locked
+@cython.no_gc_clear  # its end unlocks what it has locked; and a tuple is never emptied either
 cdef class Arena:
     """The arena of one queue.
 
@@ -148,13 +135,12 @@ cdef class Arena:
         if self.looks == NULL:
             raise MemoryError
         self.tensors = {}
-        self.locked = []
+        self.locked = ()
 
     def __dealloc__(self):
-        cdef _Locked zone
-        for zone in self.locked:
+        for start, _, unlock in self.locked:
             try:
-                zone.unlock(<uintptr_t>self.address(zone.start))
+                unlock(<uintptr_t>self.address(start))
             except BaseException:  # nothing may be raised from here
                 pass
         self._forget()
@@ -177,9 +163,8 @@ cdef class Arena:
         """
         cdef uint64_t at = self.offset_of(<const void *>address)
         cdef pp_descriptor block
-        cdef _Locked zone
-        for zone in self.locked:
-            if zone.start <= at < zone.end:
+        for locked_from, locked_until, _ in self.locked:
+            if locked_from <= at < locked_until:
                 return
         lock, unlock = locks()
         cdef uint64_t start = 0, end = self.handle.common * PP_CHUNK_BYTES
@@ -194,7 +179,7 @@ cdef class Arena:
                     &self.segment.segment, self.handle.payload_offset + start, end - start) != PP_OK:
                 raise MemoryError(f"no {end - start} bytes of shared memory to be locked")
         lock(<uintptr_t>self.address(start), end - start)
-        self.locked.append(_Locked(start, end, unlock))
+        self.locked += ((start, end, unlock),)
 
     def adopt(self, int place, uint32_t owner):
         """From now on this process holds blocks, in this place among those that do.

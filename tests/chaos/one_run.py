@@ -368,11 +368,15 @@ def _stands_in(scenario: Scenario, key: Key, got: list[Key], known: set[Key]) ->
     On a machine that is busy with others any call may be. What replaces an element never comes beside it, and
     a filter that is late may let through what it would have dropped.
     """
-    original = Key(key.ident, tuple(stage for stage in key.trace if stage >= 0))
-    if key in known or (original != key and original in got):
+    originals = {
+        Key(key.ident, tuple(stage for stage in key.trace if stage >= 0)),
+        # A stage that was late and collected it would have left its number.
+        Key(key.ident, tuple(max(stage, -2 - stage) for stage in key.trace if stage != -1)),
+    }
+    if key in known or any(original != key and original in got for original in originals):
         return False
     drops = [node for node in scenario.functions if node.operator == "filter" and node.policy == "replace"]
-    return original in known or any(node.options.get("timeout") for node in drops)
+    return not known.isdisjoint(originals) or any(node.options.get("timeout") for node in drops)
 
 
 def _judge_stats(scenario: Scenario, stages: list[Any], report: Report) -> None:

@@ -135,8 +135,8 @@ def test_under_fire_no_exception_strikes_outside_of_the_function() -> None:
         ready.set()
         for _ in range(rounds):
             try:
-                guard.enter()
                 try:
+                    guard.enter()  # may be interrupted before it has returned
                     for _ in range(20):
                         pass
                 except Interrupted:
