@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -119,9 +120,11 @@ assert not locked
 """
 
 
-def test_what_is_garbage_in_a_circle_is_unlocked_too() -> None:
+def test_what_is_garbage_in_a_circle_is_unlocked_too(tmp_path: Path) -> None:
+    program = tmp_path / "garbage.py"
+    program.write_text(GARBAGE)
     done = subprocess.run(
-        [sys.executable, "-c", GARBAGE], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        [sys.executable, str(program)], stderr=subprocess.PIPE, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
 
