@@ -6,17 +6,17 @@ import os
 import sys
 from typing import Any
 
+from pypeln._core.system import DescriptorPair
 from pypeln.descriptors import handed, received
 from pypeln.platforms import refuse_on_windows
 
 
-class Bell:
+class Bell(DescriptorPair):
     """Becomes readable when it rings, until it is read. One per side of a queue that has an event loop there.
 
-    On Linux an eventfd, elsewhere a pipe: `listen_fd` is for the loop, `ring_fd` for those who ring.
+    On Linux an eventfd, elsewhere a pipe: `listen_fd` is for the loop, `ring_fd` for those who ring. They are
+    closed with this object and no earlier: a thread that could not be ended may ring until then.
     """
-
-    listen_fd = ring_fd = -1
 
     def __init__(self) -> None:
         refuse_on_windows("waking an event loop")
@@ -47,17 +47,6 @@ class Bell:
         self.listen_fd = self.ring_fd = received(state[0])
         if state[1] is not None:
             self.ring_fd = received(state[1])
-
-    def close(self) -> None:
-        """Free the descriptors. Idempotent."""
-        fds = {self.listen_fd, self.ring_fd} - {-1}
-        self.listen_fd = self.ring_fd = -1
-        for fd in fds:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        # Not closed: a thread that could not be ended may still have rung it until now.
-        self.close()
 
 
 def ring_all(*bells: Bell | None) -> None:
