@@ -42,6 +42,7 @@ WATCHDOG_S = "900"
 CORE = ["tests/core"]
 SHORT = [
     *CORE,
+    "tests/arrays",
     "tests/transport/test_event_loop_ports.py",
     "tests/conformance/test_big_elements.py",
     "tests/conformance/test_operators.py",
@@ -49,7 +50,15 @@ SHORT = [
     "tests/promises/test_04_restart.py",
     "tests/promises/test_15_trust.py",
 ]
-FULL = ["tests/core", "tests/transport", "tests/conformance", "tests/faults", "tests/promises", "tests/run"]
+FULL = [
+    "tests/core",
+    "tests/arrays",
+    "tests/transport",
+    "tests/conformance",
+    "tests/faults",
+    "tests/promises",
+    "tests/run",
+]
 FUZZED = ["payload", "arena", "report"]
 # What they judge is the memory of the process, most of which is the sanitizer's here.
 LEFT_OUT = ["tests/promises/test_08_no_leaks.py", "tests/promises/test_09_memory.py"]
