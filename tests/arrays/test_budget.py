@@ -6,6 +6,8 @@ import itertools
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +119,18 @@ def test_elements_of_which_two_fill_a_queue_are_not_copied(
 ) -> None:
     monkeypatch.setattr(budget, "of_each_queue", lambda run, queues: budget.Share(8 * MIB, 24 * MIB))
     n = 900_000  # floats, a little less than half of the 8 MiB
-    arrays = (np.full(n, number, dtype=np.float32) for number in range(40))
-    stage = pr.map(lambda a: a + 1, arrays) if larger else pr.map(same, arrays)
+    # While a source that runs ahead finds no room, receivers copy: this one is two elements ahead at most.
+    ahead = threading.Semaphore(2)
+
+    def source() -> Iterator[Any]:
+        for number in range(40):
+            ahead.acquire()
+            yield np.full(n, number, dtype=np.float32)
+
+    stage = pr.map(lambda a: a + 1, source()) if larger else pr.map(same, source())
     for number, array in enumerate(stage):
         assert array[0] == array[-1] == number + larger
+        ahead.release()
     assert copies(stage) == [{"copied_in": 40}, {}]
 
 
@@ -173,10 +183,10 @@ def test_a_full_tmpfs_and_a_small_dev_shm_are_no_obstacle(tmp_path: Path) -> Non
         import os, subprocess, sys
         import numpy as np
         from pypeln import pr
-        before = os.statvfs("/dev/shm").f_bavail
-        for got in pr.map(lambda a: a * 2, (np.ones(4 << 20) for _ in range(8))):
-            assert (got == 2).all()
-        print("done", os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize <= 1 << 20)
+        if __name__ == "__main__":
+            for got in pr.map(lambda a: a * 2, (np.ones(4 << 20) for _ in range(8))):
+                assert (got == 2).all()
+            print("done", os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize <= 1 << 20)
         """
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(text))
