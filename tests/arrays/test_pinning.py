@@ -105,18 +105,19 @@ import numpy as np
 from pypeln import pr
 from pypeln._core.arena import arena_at
 
-locked, circle = {}, []
-(array,) = pr.map(abs, [np.ones(50_000)])
-address = array.__array_interface__["data"][0]
-arena = arena_at(address)
-arena.lock(address, lambda: (locked.__setitem__, locked.__delitem__))
-circle += [arena, circle, {"circle": circle}]
-del array, arena
-gc.collect()
-assert len(locked) == 1
-del circle
-gc.collect()
-assert not locked
+if __name__ == "__main__":
+    locked, circle = {}, []
+    (array,) = pr.map(abs, [np.ones(50_000)])
+    address = array.__array_interface__["data"][0]
+    arena = arena_at(address)
+    arena.lock(address, lambda: (locked.__setitem__, locked.__delitem__))
+    circle += [arena, circle, {"circle": circle}]
+    del array, arena
+    gc.collect()
+    assert len(locked) == 1
+    del circle
+    gc.collect()
+    assert not locked
 """
 
 
