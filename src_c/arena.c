@@ -85,8 +85,8 @@ int pp_arena_open(pp_arena *arena, pp_segment *segment, uint16_t owner) {
     uint64_t chunks = header->chunks, words = header->words_offset, payload = header->payload_offset;
     uint64_t common = header->common, holdable = header->holdable;
     if (header->magic != MAGIC || chunks == 0 || chunks > segment->nbytes / PP_CHUNK_BYTES || common == 0 ||
-        common > holdable || holdable > chunks || words != words_offset_for(chunks) || payload != payload_offset_for(chunks) ||
-        segment->nbytes < payload + chunks * PP_CHUNK_BYTES)
+        common > holdable || holdable > chunks || words != words_offset_for(chunks) ||
+        payload != payload_offset_for(chunks) || segment->nbytes < payload + chunks * PP_CHUNK_BYTES)
         return PP_CORRUPT;
     arena->segment = segment;
     arena->header = header;

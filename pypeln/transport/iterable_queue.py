@@ -11,13 +11,17 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pypeln._core.local import LocalRing
 from pypeln._core.memory import CorruptMemory, RunAborted
 from pypeln._core.queue import CLOSED, EMPTY, InPort, OutPort
 from pypeln._core.shared import ElementTooLarge, SharedRing
 from pypeln.errors import EncodeError
+
+if TYPE_CHECKING:
+    from pypeln.transport.in_process import InProcessQueue
+    from pypeln.transport.shared_memory import SharedQueue
 
 T = TypeVar("T")
 
@@ -56,6 +60,7 @@ class IterableQueue(Generic[T]):
     """What the queues of all kinds share: ports of each thread, closing by as many as there are sources."""
 
     most_elements = MOST_ELEMENTS
+    _queue: InProcessQueue | SharedQueue
 
     def __init__(self, maxsize: int, total_sources: int) -> None:
         _check("maxsize", maxsize, 0, self.most_elements)
@@ -241,13 +246,17 @@ class IterableQueue(Generic[T]):
         return self._ring().closed
 
     def _ring(self) -> LocalRing | SharedRing:
-        raise NotImplementedError
+        return self._queue.ring
+
+    def _owner(self) -> int:
+        """The number in the ring of who uses it here."""
+        return 1
 
     def _open_inlet(self) -> InPort:
-        raise NotImplementedError
+        return self._queue.inlet(self._owner())
 
     def _open_outlet(self) -> OutPort:
-        raise NotImplementedError
+        return self._queue.outlet(self._owner(), 0)
 
 
 def _check(name: str, value: Any, least: int, most: int) -> None:

@@ -13,8 +13,6 @@ from typing import Any, TypeVar
 
 from pypeln._core.arena import Arenas
 from pypeln._core.memory import Roster, Segment
-from pypeln._core.queue import InPort, OutPort
-from pypeln._core.shared import SharedRing
 from pypeln._core.system import process_born
 from pypeln.platforms import refuse_on_windows
 from pypeln.transport.in_process import MOST_SLOTS
@@ -52,6 +50,7 @@ class ProcessQueue(IterableQueue[T]):
     """
 
     most_elements = MOST_SLOTS
+    _queue: SharedQueue
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
@@ -107,15 +106,6 @@ class ProcessQueue(IterableQueue[T]):
             if _identity(word & PID_MASK) != word:
                 self._queue.ring.mend(None, 0, place + 1)
                 self._roster.leave(place, word)
-
-    def _ring(self) -> SharedRing:
-        return self._queue.ring
-
-    def _open_inlet(self) -> InPort:
-        return self._queue.inlet(self._owner())
-
-    def _open_outlet(self) -> OutPort:
-        return self._queue.outlet(self._owner(), 0)
 
 
 PID_MASK = (1 << 22) - 1

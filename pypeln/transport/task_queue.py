@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
-from pypeln._core.local import LocalRing
-from pypeln._core.queue import InPort, OutPort
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, AsyncInPort, AsyncOutPort
-from pypeln.transport.in_process import InProcessQueue
-from pypeln.transport.iterable_queue import INDEX, UNBOUNDED, IterableQueue
+from pypeln.transport.iterable_queue import INDEX
+from pypeln.transport.thread_queue import ThreadQueue
 
 T = TypeVar("T")
 
 
-class TaskQueue(IterableQueue[T]):
+class TaskQueue(ThreadQueue[T]):
     """A queue with coroutines at its ends, usable as a source: `await put`, close, `async for`.
 
     Threads put with `put_threadsafe` and take with `get_threadsafe` or `for`. The coroutines that put belong
@@ -43,14 +40,11 @@ class TaskQueue(IterableQueue[T]):
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
-        self._queue = InProcessQueue(maxsize or UNBOUNDED, total_sources, Bell(), Bell())
-        self._lock = threading.Lock()
-        self._closed = 0
         self._async_in: AsyncInPort | None = None
         self._async_out: AsyncOutPort | None = None
 
-    put_threadsafe = IterableQueue.put
-    get_threadsafe = IterableQueue.get
+    put_threadsafe = ThreadQueue.put
+    get_threadsafe = ThreadQueue.get
 
     async def put(self, value: T) -> None:  # type: ignore[override]
         """Put an element, waiting for room without blocking the loop.
@@ -83,25 +77,10 @@ class TaskQueue(IterableQueue[T]):
         """The name that pypeln 0.4.9 had for `close`, for code that cannot await."""
         self.close()
 
-    def close(self) -> None:
-        """One source is done. From any thread."""
-        with self._lock:
-            if self._closed < self.total_sources:
-                self._closed += 1
-                self._queue.ring.close_for(self._closed - 1)
-                assert self._queue.consumer_bell is not None
-                self._queue.consumer_bell.ring()
-
     def _entries(self) -> AsyncInPort:
         if self._async_in is None:
             self._async_in = AsyncInPort(self._open_inlet())
         return self._async_in
 
-    def _ring(self) -> LocalRing:
-        return self._queue.ring
-
-    def _open_inlet(self) -> InPort:
-        return self._queue.inlet(1)
-
-    def _open_outlet(self) -> OutPort:
-        return self._queue.outlet(1, 0)
+    def _bells(self) -> tuple[Bell, Bell]:
+        return Bell(), Bell()

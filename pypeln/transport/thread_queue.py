@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TypeVar
 
-from pypeln._core.local import LocalRing
-from pypeln._core.queue import InPort, OutPort
+from pypeln.transport.bells import Bell, ring_all
 from pypeln.transport.in_process import InProcessQueue
 from pypeln.transport.iterable_queue import UNBOUNDED, IterableQueue
 
@@ -33,22 +32,18 @@ class ThreadQueue(IterableQueue[T]):
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
-        self._queue = InProcessQueue(maxsize or UNBOUNDED, total_sources)
+        self._queue = InProcessQueue(maxsize or UNBOUNDED, total_sources, *self._bells())
         self._lock = threading.Lock()
         self._closed = 0
 
     def close(self) -> None:
-        """One source is done. See the class for what follows."""
+        """One source is done. From any thread. See the class for what follows."""
         with self._lock:
             if self._closed < self.total_sources:
                 self._closed += 1
                 self._queue.ring.close_for(self._closed - 1)
+                ring_all(self._queue.consumer_bell)
 
-    def _ring(self) -> LocalRing:
-        return self._queue.ring
-
-    def _open_inlet(self) -> InPort:
-        return self._queue.inlet(1)
-
-    def _open_outlet(self) -> OutPort:
-        return self._queue.outlet(1, 0)
+    def _bells(self) -> tuple[Bell | None, Bell | None]:
+        """Those of the consumer and of the producer, if they are event loops."""
+        return None, None
