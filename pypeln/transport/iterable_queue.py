@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pypeln.transport.shared_memory import SharedQueue
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound="InProcessQueue | SharedQueue")
 
 INDEX = (0,)  # elements of these queues come from nowhere in particular
 
@@ -56,11 +57,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_count_fork)
 
 
-class IterableQueue(Generic[T]):
+class IterableQueue(Generic[T, Q]):
     """What the queues of all kinds share: ports of each thread, closing by as many as there are sources."""
 
     most_elements = MOST_ELEMENTS
-    _queue: InProcessQueue | SharedQueue
+    _queue: Q
 
     def __init__(self, maxsize: int, total_sources: int) -> None:
         _check("maxsize", maxsize, 0, self.most_elements)

@@ -28,7 +28,7 @@ UNBOUNDED_SHARED = 1 << 17
 MOST_PROCESSES = 1024
 
 
-class ProcessQueue(IterableQueue[T]):
+class ProcessQueue(IterableQueue[T, SharedQueue]):
     """A queue between processes that pipelines can have as a source: put from any process, close, iterate.
 
     Pass it to a child process as an argument when the child is made, as with `multiprocessing.Queue`; inside
@@ -50,7 +50,6 @@ class ProcessQueue(IterableQueue[T]):
     """
 
     most_elements = MOST_SLOTS
-    _queue: SharedQueue
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)

@@ -12,7 +12,7 @@ from pypeln.transport.iterable_queue import UNBOUNDED, IterableQueue
 T = TypeVar("T")
 
 
-class ThreadQueue(IterableQueue[T]):
+class ThreadQueue(IterableQueue[T, InProcessQueue]):
     """A queue between threads that pipelines can have as a source: put from any thread, close, iterate.
 
     Arguments:
