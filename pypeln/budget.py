@@ -15,7 +15,7 @@ LEAST: Final = 1 << 20
 MOST_OF_ONE_QUEUE: Final = 1 << 30
 
 # So many times as much again, for elements of which a few would fill that, as far as half of the memory goes.
-_MORE_FOR_LARGE: Final = 3
+_MORE_FOR_LARGE: Final = 4
 
 _CGROUP_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -32,7 +32,7 @@ def memory(nbytes: int) -> Iterator[None]:
 
     Left out, a run has the bytes that the environment variable PYPELN_MEMORY says, or half of the memory of
     the machine (of the container, where that has less), and each queue 1 GiB for elements on their way at
-    most. Elements of more than an eighth of that then have room for three more of their size, as far as one
+    most. Elements of more than a sixteenth of that then have room for four more of their size, as far as one
     half of the memory goes.
 
     Args:

@@ -17,7 +17,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
+    PP_ABORTED, PP_ARMED, PP_BLOCK, PP_BODY_BYTES, PP_CHUNK_BYTES, PP_CLOSED, PP_CORRUPT, PP_EMPTY, PP_END,
     PP_FAULT_POINT, PP_FULL, PP_INLINE, PP_MAX_DEPTH, PP_OK, PP_OUT_SHIFT, PP_PARTS, PP_TOOBIG, load32,
     load64, pp_arena_allocate, pp_arena_bytes, pp_arena_is_held, pp_arena_open, pp_arena_press,
     pp_arena_publish, pp_arena_release, pp_arena_repair, pp_arena_spill, pp_block_leave, pp_block_return,
@@ -54,6 +54,7 @@ cdef uint64_t SPILL_AFTER_NS = 20_000_000
 
 # A queue that its stage does not bound takes no more large elements than stay in the caches: blocks that are
 # used again soon are warm, and 8192 arrays of a MiB would not be. It drains to half before it takes more.
+# Of the largest fewer than CROWD_LEAST wait: as long as its producer finds room, what was taken may be held.
 cdef uint64_t CROWD_BYTES = 4 << 20
 cdef uint64_t CROWD_LEAST = 8
 # Its producers look again after naps, for about two milliseconds, before they ask to be woken.
@@ -656,11 +657,11 @@ cdef class SharedOut(OutPort):
 
     cdef bint is_crowded(self) noexcept:
         """Whether the queue is to drain before this element, which is large, goes in."""
-        cdef uint64_t nbytes = self.bulk, waiting, most
+        cdef uint64_t nbytes = self.bulk, eighth = self.arena.common * PP_CHUNK_BYTES // 8, waiting, most
         if nbytes < CROWD_BYTES // self.home.ring.capacity:
             return False
         waiting = pp_ring_count(self.home.ring)
-        most = max(CROWD_BYTES // nbytes, CROWD_LEAST)
+        most = min(max(CROWD_BYTES // nbytes, CROWD_LEAST), max(eighth // nbytes, 1))
         self.crowded = waiting > (most // 2 if self.crowded else most)
         return self.crowded
 

@@ -30,7 +30,7 @@ class MemoryStats(NamedTuple):
         queue: Between which stages, as in `map(load) -> map(scale)`.
         capacity: Bytes that may be on their way in it. Receivers may hold half as much; and as much as all of
             it once more is there for when that leaves no room. Without a `pypeln.memory`, elements of more
-            than an eighth of it have room for three more of their size.
+            than a sixteenth of it have room for four more of their size.
         blocks: In use at this moment, or at the end of the run: on their way, or held by somebody.
         nbytes: Of those.
         peak: Bytes of memory that the queue has taken from the system. They are used again, and given back

@@ -329,36 +329,36 @@ static void the_spare_gives_room_when_everything_else_is_held(void) {
 }
 
 static void large_blocks_have_room_behind_the_common_zone(void) {
-    pp_zones zones = {8 * MIB, 12 * MIB, 8 * MIB};
-    CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(28 * MIB)), PP_OK);
+    pp_zones zones = {16 * MIB, 24 * MIB, 16 * MIB};
+    CHECK_EQUAL(pp_segment_create(&memory, pp_arena_segment_bytes(56 * MIB)), PP_OK);
     CHECK_EQUAL(pp_arena_create_zones(&memory, zones, false), PP_OK);
     CHECK_EQUAL(pp_arena_open(&of_a, &memory, A), PP_OK);
     uint64_t capacity;
     pp_arena_usage(&of_a, &capacity, NULL, NULL, NULL);
     CHECK_EQUAL(capacity, zones.common);
     CHECK_EQUAL(pp_arena_holdable_for(&of_a, MIB), zones.common);
-    CHECK_EQUAL(pp_arena_holdable_for(&of_a, 2 * MIB), zones.common + 3 * 2 * MIB);
-    CHECK_EQUAL(pp_arena_holdable_for(&of_a, 8 * MIB), zones.common + zones.large);
-    /* One small block in the first chunk: three large ones beside it, none across the end, three behind. */
+    CHECK_EQUAL(pp_arena_holdable_for(&of_a, 2 * MIB), zones.common + 4 * 2 * MIB);
+    CHECK_EQUAL(pp_arena_holdable_for(&of_a, 16 * MIB), zones.common + zones.large);
+    /* One small block in the first chunk: seven large ones beside it, none across the end, four behind. */
     allocated(MIB / 16);
-    uint64_t expected[] = {1, 3, 5, 8, 10, 12};
+    uint64_t expected[] = {1, 3, 5, 7, 9, 11, 13, 16, 18, 20, 22};
     pp_descriptor last, other;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 11; i++) {
         last = allocated(2 * MIB);
         CHECK_EQUAL(last.offset, expected[i] * PP_CHUNK_BYTES);
     }
     CHECK_EQUAL(pp_arena_allocate(&of_a, 2 * MIB, &other), PP_FULL);
     /* What is larger has room further behind; what is not large has the last chunk of the common zone. */
-    CHECK_EQUAL(allocated(3 * MIB).offset, 14 * PP_CHUNK_BYTES);
-    CHECK_EQUAL(allocated(MIB).offset, 7 * PP_CHUNK_BYTES);
+    CHECK_EQUAL(allocated(3 * MIB).offset, 24 * PP_CHUNK_BYTES);
+    CHECK_EQUAL(allocated(MIB).offset, 15 * PP_CHUNK_BYTES);
     CHECK_EQUAL(pp_arena_allocate(&of_a, MIB, &other), PP_FULL);
-    CHECK_EQUAL(pp_arena_allocate(&of_a, 9 * MIB, &other), PP_TOOBIG);
-    CHECK_EQUAL(pp_arena_spill(&of_a, 8 * MIB, &other), PP_OK);
-    CHECK_EQUAL(other.offset, 20 * PP_CHUNK_BYTES);
+    CHECK_EQUAL(pp_arena_allocate(&of_a, 17 * MIB, &other), PP_TOOBIG);
+    CHECK_EQUAL(pp_arena_spill(&of_a, 16 * MIB, &other), PP_OK);
+    CHECK_EQUAL(other.offset, 40 * PP_CHUNK_BYTES);
     /* Freed, they are used again, and repair reaches behind as well. */
     CHECK_EQUAL(pp_arena_release(&of_a, last), PP_OK);
     CHECK_EQUAL(allocated(2 * MIB).offset, last.offset);
-    CHECK_EQUAL(pp_arena_repair(&of_a, A), 10);
+    CHECK_EQUAL(pp_arena_repair(&of_a, A), 15);
     CHECK_EQUAL(in_use(), 0);
     pp_segment_close(&memory);
 }

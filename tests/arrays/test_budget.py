@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def test_by_default_a_quarter_of_the_memory_is_for_what_is_on_its_way(
     assert budget.of_each_queue(None, 4) == (128 * MIB, 0)
 
 
-@pytest.mark.parametrize(("queues", "for_large"), [(1, 3072), (2, 3072), (3, 2048), (6, 0), (12, 0)])
+@pytest.mark.parametrize(("queues", "for_large"), [(1, 4096), (2, 4096), (3, 2048), (6, 0), (12, 0)])
 def test_by_default_half_of_the_memory_bounds_what_more_there_is_for_large_elements(
     monkeypatch: pytest.MonkeyPatch, queues: int, for_large: int
 ) -> None:
@@ -132,6 +133,17 @@ def test_elements_of_which_two_fill_a_queue_are_not_copied(
         assert array[0] == array[-1] == number + larger
         ahead.release()
     assert copies(stage) == [{"copied_in": 40}, {}]
+
+
+def test_large_elements_that_wait_for_a_slow_consumer_leave_room_for_what_is_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(budget, "of_each_queue", lambda run, queues: budget.Share(8 * MIB, 24 * MIB))
+    stage = pr.map(same, (np.full(400_000, number, dtype=np.float32) for number in range(30)))
+    for number, array in enumerate(stage):
+        assert array[0] == array[-1] == number
+        time.sleep(0.02)  # so that the source is as far ahead as it may
+    assert copies(stage) == [{"copied_in": 30}, {}]
 
 
 def test_a_container_with_less_memory_than_the_machine_counts(
