@@ -38,7 +38,7 @@
  * holders keep so much, or blocks so scattered, that there is no room for an element in front, it goes to the
  * spare, and room comes by progress alone.  No block lies in two zones.  See docs/design/arenas.md. */
 #define PP_LARGE_SHARE 16 /* a block that takes more than one of so many parts of the common zone is large */
-#define PP_LARGE_MORE 4 /* and has room for so many of its size in the zone behind, while that has it */
+#define PP_LARGE_MORE 4   /* and has room for so many of its size in the zone behind, while that has it */
 
 typedef struct pp_arena_header pp_arena_header; /* in shared memory, at the segment's start */
 
@@ -47,15 +47,15 @@ typedef struct pp_arena {
     pp_segment *segment;
     pp_arena_header *header;
     /* Checked once and kept here: what the header says later is not believed. */
-    uint64_t chunks; /* all of them */
-    uint64_t common; /* those in which anything may lie */
-    uint64_t holdable; /* those before the spare */
+    uint64_t chunks;             /* all of them */
+    uint64_t common;             /* those in which anything may lie */
+    uint64_t holdable;           /* those before the spare */
     uint64_t words_offset;
     uint64_t payload_offset;
-    bool poisons; /* what is freed is overwritten: for finding who still looks at it */
-    uint16_t owner; /* 1..65535, unique in the run */
-    uint64_t from, until; /* the chunks in which to allocate at this moment */
-    uint64_t hint[PP_CLASSES]; /* next-fit: where the last allocation of the class succeeded */
+    bool poisons;                /* what is freed is overwritten: for finding who still looks at it */
+    uint16_t owner;              /* 1..65535, unique in the run */
+    uint64_t from, until;        /* the chunks in which to allocate at this moment */
+    uint64_t hint[PP_CLASSES];   /* next-fit: where the last allocation of the class succeeded */
 } pp_arena;
 
 /* What blocks are overwritten with when they are freed, in an arena that poisons. */
