@@ -238,7 +238,7 @@ static int look(pp_port *port, found *f) {
     pp_ring *ring = port->ring;
     /* Sharing a line with another consumer costs more than the element does; the order in which elements are
      * begun with matters more where they take long. */
-    const bool fast = port->busy >= FAST;
+    const bool busy = port->busy >= BUSY;
 restart:
     f->slot = NULL;
     uint64_t at = pp_load_acq(&ring->head);
@@ -262,7 +262,7 @@ restart:
                     f->slot = slot;
                     f->position = at + ahead;
                     f->word = word;
-                    if (taken_of(word) == 0 || owner_of(word) == port->owner || !fast) return PP_OK;
+                    if (taken_of(word) == 0 || owner_of(word) == port->owner || !busy) return PP_OK;
                     break; /* somebody else has begun with it: only when there is no other */
                 case PP_READING: past = is_last(word); break;
                 case PP_SKIP:

@@ -96,8 +96,8 @@ typedef struct pp_port {
     uint32_t owner;
     int bell; /* rung for an event loop at the other side; -1: none */
     uint32_t producer; /* producers: which of ring->open is this one's */
-    uint64_t busy; /* elements moved since the last long wait: is this a fast stream? */
-    uint64_t napped; /* `busy` at the last nap since then; 0: there was none */
+    uint64_t busy; /* elements moved since the last long wait */
+    uint64_t seen, seen_at; /* ring->head when this port last looked how fast the stream is, and when: ns */
     uint64_t position; /* of the claimed slot */
     uint64_t word; /* of the claimed slot, as it was claimed */
     uint32_t

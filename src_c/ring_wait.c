@@ -1,15 +1,19 @@
 /* ring_wait.c - how a port waits for the other side: docs/design/waiting.md says why so. */
+#include "clock.h"
 #include "ring_words.h"
 
 /* Spinning before sleep: the time of a hand-over between two running cores, not more. */
 #define SPINS 64
 
 /* Naps, instead of spinning: see docs/design/waiting.md. Only where the content of a queue outlasts a nap (a
- * small queue would run dry or full meanwhile), only in a fast stream, and only for about two milliseconds. A
- * stream that has brought fewer than NAP_WORTH elements since the last nap is not fast any more. */
+ * small queue would run dry or full meanwhile), and only in a fast stream: not after so many naps in which
+ * nobody took anything. */
 #define NAP_NS 30000u
-#define NAP_WORTH 8u
+#define LONGEST_NAP_NS 1000000u
 #define NAPS 20
+
+/* The slots of a fast stream are emptied no further apart than this. */
+#define APART_NS 10000u
 
 /* A sleeper looks around this often even when nobody wakes it: SIGSTOP between a waker's two steps,
  * and signals that another thread received, delay by no more than this. */
@@ -19,30 +23,51 @@ static bool drained(pp_port *port) {
     return pp_can_push(port) && pp_ring_count(port->ring) <= port->ring->wake_below;
 }
 
-/* Whether the stream is fast, and the queue holds what comes in during a nap. */
-static bool may_nap(pp_port *port) {
-    if (port->busy - port->napped < NAP_WORTH && port->napped != 0) port->busy = 0;
-    port->napped = port->busy >= FAST && port->capacity >= LARGE ? port->busy : 0;
-    return port->napped != 0;
+bool pp_stream_is_fast(pp_port *port, uint64_t now, bool *moved) {
+    uint64_t head = pp_load_rlx(&port->ring->head), slots = head - port->seen, span = now - port->seen_at;
+    port->seen = head;
+    port->seen_at = now;
+    *moved = slots != 0;
+    return slots * APART_NS >= span;
+}
+
+/* PP_EMPTY when that is of no use any more. */
+static inline int nap_while_fast(pp_port *port, uint64_t until, bool pops, bool (*rested)(pp_port *)) {
+    uint64_t nap = NAP_NS;
+    for (int quiet = 0; quiet < NAPS;) {
+        pp_nap(nap);
+        if (rested(port)) return PP_OK;
+        if (pp_load_rlx(&port->ring->aborted)) return PP_ABORTED;
+        uint64_t now = pp_now_ns();
+        if (now >= until) return PP_TIMEOUT;
+        bool moved, fast = pp_stream_is_fast(port, now, &moved);
+        if (!moved) {
+            quiet++;
+        } else if (!fast) {
+            break;
+        } else if (pops && nap < LONGEST_NAP_NS) {
+            nap *= 2; /* others took all there was: they do without this one */
+        }
+    }
+    return PP_EMPTY;
 }
 
 /* One waiting loop for both sides: `ready` ends the wait, `rested` ends a nap. */
 static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bool (*ready)(pp_port *),
                            bool (*rested)(pp_port *)) {
     pp_ring *ring = port->ring;
-    const bool naps = timeout_ns != 0 && may_nap(port);
-    for (int i = 0; i < SPINS && !naps; i++) {
+    uint64_t now = timeout_ns != 0 ? pp_now_ns() : 0, span = timeout_ns < LOOK_NS ? timeout_ns : LOOK_NS;
+    bool moved, fast = timeout_ns != 0 && pp_stream_is_fast(port, now, &moved) && port->capacity >= LARGE;
+    for (int i = 0; i < SPINS && !fast; i++) {
         if (rested(port)) return PP_OK;
         pp_relax();
     }
     if (timeout_ns == 0) return ready(port) ? PP_OK : PP_TIMEOUT;
-    for (int i = 0; i < NAPS && naps; i++) {
-        pp_nap(NAP_NS);
-        if (rested(port)) return PP_OK;
-        if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
+    if (fast) {
+        int rc = nap_while_fast(port, now + span, spot == &ring->not_empty, rested);
+        if (rc != PP_EMPTY) return rc;
     }
-    port->busy = port->napped = 0;
-    uint64_t span = timeout_ns < LOOK_NS ? timeout_ns : LOOK_NS;
+    port->busy = 0;
     uint32_t key = pp_spot_register(spot);
     if (ready(port)) return PP_OK;
     if (pp_load_seq(&ring->aborted)) return PP_ABORTED;

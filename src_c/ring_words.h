@@ -4,9 +4,9 @@
 
 #include "ring.h"
 
-/* A stream is fast that has brought so many elements without a long wait, and a queue is large whose content
- * outlasts a nap: see docs/design/waiting.md. */
-#define FAST 64u
+/* A port is busy that has moved so many elements without a long wait, and a queue is large whose content outlasts
+ * a nap: see docs/design/waiting.md. */
+#define BUSY 64u
 #define LARGE 1024u
 
 enum { TAKEN_SHIFT = 16, COUNT_SHIFT = 20, LAP_SHIFT = 24 };
@@ -55,5 +55,8 @@ static inline uint64_t keep_rest(pp_lease *lease, uint64_t position, uint32_t pa
 bool pp_can_pop(pp_port *port);
 /* Whether there is room. */
 bool pp_can_push(pp_port *port);
+/* Whether slots have been emptied, by all who take, in such quick succession since this port asked last that waking
+ * somebody for each would cost more than they do; `moved` tells whether any have. */
+bool pp_stream_is_fast(pp_port *port, uint64_t now, bool *moved);
 
 #endif

@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "check.h"
-#include "ring.h"
+#include "clock.h"
 #include "ring_elements.h"
+#include "ring_words.h"
 
-enum { SECOND = 1000000000 };
+static const uint64_t SECOND = 1000000000;
 
 static uint64_t ring_bytes;
 
@@ -213,18 +214,32 @@ static void in_a_slow_stream_the_oldest_element_comes_first(void) {
     free_aligned(ring);
 }
 
-static void who_is_handed_one_element_at_a_time_does_not_go_on_napping(void) {
+static void how_fast_a_stream_is_all_who_take_make_out(void) {
     pp_ring *ring = new_ring(1024, 1);
-    pp_port in = port_of(ring, 1, 0), out = port_of(ring, 2, 0);
-    uint64_t element;
-    out.busy = 1000;
-    CHECK_EQUAL(push(&in, 0, NULL), PP_OK);
-    CHECK_EQUAL(pp_wait_pop(&out, SECOND), PP_OK);
-    CHECK_EQUAL(out.busy, 1000); /* the stream was fast: it has napped */
-    CHECK_EQUAL(pop(&out, &element), PP_OK);
-    CHECK_EQUAL(push(&in, 1, NULL), PP_OK);
-    CHECK_EQUAL(pp_wait_pop(&out, SECOND), PP_OK);
-    CHECK_EQUAL(out.busy, 0); /* one element in a nap: not any more */
+    pp_port in = port_of(ring, 1, 0), out = port_of(ring, 2, 0), idle = port_of(ring, 3, 0);
+    uint64_t element, microsecond = 1000;
+    bool moved;
+    CHECK(!pp_stream_is_fast(&idle, 1000 * SECOND, &moved) && !moved);
+    for (int i = 0; i < 100; i++) CHECK(push(&in, i, NULL) == PP_OK && pop(&out, &element) == PP_OK);
+    CHECK(pp_stream_is_fast(&idle, 1000 * SECOND + 900 * microsecond, &moved) && moved);
+    /* Nothing since then; and then one at a time: question and answer. */
+    CHECK(!pp_stream_is_fast(&idle, 1000 * SECOND + 930 * microsecond, &moved) && !moved);
+    for (uint64_t i = 1; i < 5; i++) {
+        CHECK(push(&in, i, NULL) == PP_OK && pop(&out, &element) == PP_OK);
+        CHECK(!pp_stream_is_fast(&idle, 1000 * SECOND + (930 + 30 * i) * microsecond, &moved) && moved);
+    }
+    free_aligned(ring);
+}
+
+static void who_is_not_needed_in_a_fast_stream_asks_for_no_wake(void) {
+    pp_ring *ring = new_ring(1024, 1);
+    pp_port idle = port_of(ring, 1, 0);
+    idle.seen_at = pp_now_ns();
+    idle.seen = ring->head - 1000000; /* as if others had emptied so many slots since */
+    CHECK_EQUAL(pp_wait_pop(&idle, 200000), PP_TIMEOUT);
+    CHECK_EQUAL(pp_load_acq(&ring->not_empty.waiters), 0);
+    CHECK_EQUAL(pp_wait_pop(&idle, 200000), PP_TIMEOUT); /* nobody takes anything any more */
+    CHECK_EQUAL(pp_load_acq(&ring->not_empty.waiters), 1);
     free_aligned(ring);
 }
 
@@ -416,7 +431,8 @@ int main(void) {
     RUN(a_slot_that_somebody_has_begun_with_is_not_added_to);
     RUN(an_idle_consumer_takes_what_another_is_slow_to_come_to);
     RUN(in_a_slow_stream_the_oldest_element_comes_first);
-    RUN(who_is_handed_one_element_at_a_time_does_not_go_on_napping);
+    RUN(how_fast_a_stream_is_all_who_take_make_out);
+    RUN(who_is_not_needed_in_a_fast_stream_asks_for_no_wake);
     RUN(while_one_is_read_the_others_of_a_slot_are_neither_there_nor_the_end);
     RUN(what_was_to_be_added_and_is_cancelled_leaves_the_others);
     RUN(a_slot_takes_no_more_than_it_has_room_for);

@@ -176,4 +176,6 @@ def test_pinning_leaves_ordinary_memory_alone_and_says_when_there_is_no_gpu() ->
             pl.pin(got)
     else:
         assert pl.pin(got) is got
-        assert torch.from_numpy(got).is_pinned()
+        tensor = torch.from_numpy(got)
+        assert tensor.is_pinned()
+        assert torch.equal(tensor.to("cuda", non_blocking=True).cpu(), torch.zeros(N, dtype=torch.float64))
