@@ -17,8 +17,8 @@ SIZE_OF = re.compile(r"(.+)-1E(\d)$")
 # Figures beside the case's own that a table shows.
 SHOWN_EXTRAS = ("p99", "worst", "first", "MiB more", "peak MiB")
 
-# Load at the start of a run that is nobody else's work.
-MOST_LOAD = 0.7
+# Load of each core at the start of a run that is nobody else's work.
+MOST_LOAD = 0.35
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -103,7 +103,7 @@ def heading(run: dict[str, Any]) -> str:
     """Where and when a run was, and whether the machine had other work to do, so that figures mean little."""
     machine = run["machine"]
     load = machine["load_1_min"] or 0
-    busy = f", on a BUSY machine with load {load:.1f}" if load > MOST_LOAD else ""
+    busy = f", on a BUSY machine with load {load:.1f}" if load > MOST_LOAD * machine["cores"] else ""
     return f"{machine['cores']} cores, {machine['processor']}, {run['date']}{busy}"
 
 

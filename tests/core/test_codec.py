@@ -118,7 +118,7 @@ SUBCLASSES = [
 ]
 
 
-@pytest.mark.parametrize("value", SUBCLASSES, ids=repr)
+@pytest.mark.parametrize("value", SUBCLASSES, ids=lambda value: type(value).__name__)
 def test_other_types_keep_their_type(value):
     payload = encode(value)
     assert not is_native(payload)
