@@ -368,15 +368,18 @@ def test_an_encoder_keeps_no_object_alive():
 
 def test_classes_without_end_are_not_kept_without_end():
     encoder = Encoder()
-    made = []
+    made, others = [], []
     for n in range(600):
         class_ = type(f"Made{n}", (), {})
         made.append(weakref.ref(class_))
         with pytest.raises((pickle.PicklingError, AttributeError)):
             encoder.to_bytes(class_())
         del class_
+        others.append(weakref.ref(type(f"Other{n}", (), {})))
     gc.collect()
-    assert sum(each() is not None for each in made) <= 256
+    # CPython 3.13t keeps all classes for ever, once a thread has been started.
+    for_ever = sum(each() is not None for each in others)
+    assert sum(each() is not None for each in made) - for_ever <= 256
 
 
 @pytest.mark.parametrize(

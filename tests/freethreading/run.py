@@ -26,8 +26,9 @@ SHORT = ["tests/freethreading", "tests/core", "tests/transport", "tests/run"]
 # Tests of functions: their threads share what the fixtures made and the values of the parameters.
 PARALLEL = ["tests/core/test_codec.py", "tests/core/test_rings.py"]
 # A process that is forked while another thread writes to a stream waits for ever for the stream's lock.
-# And a value that several threads encode at once may go to pickle: its parts have more references.
-AT_ONCE = "not processes and not dead and not natively"
+# And a value that several threads encode at once may go to pickle: its parts have more references. doctest
+# changes linecache for all threads.
+AT_ONCE = "not processes and not dead and not natively and not examples"
 THREADS = "4"
 NEEDED = ["aiohttp", "hypothesis", "pillow", "pytest", "pytest-run-parallel", "typing-extensions"]
 # What they do has nothing to do with the GIL, and tools for it come with the others' environments.
