@@ -61,7 +61,7 @@ def draw() -> str:
         box(LEFT, 284, 18, 18, "thread", radius=3),
         text(LEFT + 26, 298, "spins, about a microsecond", "note", 13, at="start"),
         box(LEFT + 250, 284, 18, 18, "task", radius=3),
-        text(LEFT + 276, 298, "naps of 30 microseconds, 20 at most", "note", 13, at="start"),
+        text(LEFT + 276, 298, "naps of 30 microseconds, longer if others cope", "note", 13, at="start"),
         box(LEFT + 550, 284, 18, 18, "end", radius=3),
         text(LEFT + 576, 298, "sleeps in the kernel", "note", 13, at="start"),
     ]
