@@ -148,11 +148,10 @@ def _ended(
     error: BaseException | None = None
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        on_start()
         if scenario.spare_fds is not None:
             highest = max(int(each) for each in os.listdir("/proc/self/fd"))
             resource.setrlimit(resource.RLIMIT_NOFILE, (highest + scenario.spare_fds, limits[1]))
-        consume.run()
+        consume.run(on_start)
     except BaseException as raised:
         error = raised
     try:
@@ -181,12 +180,15 @@ class _Consumer:
         self.place = work.Place(scenario.seed, scenario.profile, last, "")
         self.kept: deque[tuple[Key, Any]] = deque(maxlen=scenario.keeps)
 
-    def run(self) -> None:
+    def run(self, on_start: Callable[[], None]) -> None:
         """Iterate until the end, or as long as the scenario says."""
         how = self.scenario.consumer
         if how == "async":
-            asyncio.run(self._take_async())
-        elif how == "thread":
+            # Not before its loop: one that is interrupted while it is made says so when it is freed.
+            asyncio.run(self._take_async(on_start))
+            return
+        on_start()
+        if how == "thread":
             self._in_a_thread()
         else:
             self._take()
@@ -230,7 +232,8 @@ class _Consumer:
         if self.scenario.leaves == "close":
             iterator.close()  # type: ignore[attr-defined]
 
-    async def _take_async(self) -> None:
+    async def _take_async(self, on_start: Callable[[], None]) -> None:
+        on_start()
         iterator = aiter(self.stage)
         if self.scenario.takes != 0:
             async for element in iterator:

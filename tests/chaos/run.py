@@ -49,19 +49,19 @@ class Totals:
     def __init__(self) -> None:
         self.rows: dict[str, Counter[str]] = {weather: Counter() for weather in shapes.WEATHERS}
         self.failed = 0
-        self.slowest_s = 0.0
+        self.slowest = 0.0, ""
         self.orphans_s = 0.0
         self._lock = threading.Lock()
 
-    def add(self, weather: str, outcome: Outcome) -> None:
-        """One more run."""
+    def add(self, weather: str, outcome: Outcome, which: str) -> None:
+        """One more run, and the options that say which."""
         with self._lock:
             row = self.rows[weather]
             row["runs"] += 1
             row.update(outcome.counts)
             row.update(problem.partition(":")[0] for problem in outcome.problems)
             self.failed += bool(outcome.problems)
-            self.slowest_s = max(self.slowest_s, outcome.seconds)
+            self.slowest = max(self.slowest, (outcome.seconds, which))
             self.orphans_s = max(self.orphans_s, outcome.orphans_s)
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ class Totals:
             if row:
                 cells = (f"{row[column]:>{w}}" for column, w in zip(columns, widths, strict=True))
                 lines.append("  ".join([name.ljust(9), *cells]))
-        lines.append(f"the slowest run took {self.slowest_s:.1f} s")
+        lines.append("the slowest run took {:.1f} s: {}".format(*self.slowest))
         if total["parent kills"]:
             lines.append(f"after the death of a program its workers were gone within {self.orphans_s:.3f} s")
         return "\n".join(lines)
@@ -118,15 +118,13 @@ class Chaos:
         """One run, counted, and told of when something is wrong."""
         outcome = monitor.run(seed, self._weather)
         drawn = shapes.scenario_of(seed, monitor.method, self._weather).weather
-        self.totals.add(drawn, outcome)
+        weather = f" --weather {self._weather}" if self._weather else ""
+        which = f"--repeat {seed}{weather} --start-method {monitor.method}"
+        self.totals.add(drawn, outcome, which)
         if outcome.problems:
-            weather = f" --weather {self._weather}" if self._weather else ""
             with self._lock:
                 print(f"\nFAILED ({drawn}): repeat with", file=sys.stderr)
-                print(
-                    f"    python tests/chaos/run.py --repeat {seed}{weather} --start-method {monitor.method}",
-                    file=sys.stderr,
-                )
+                print(f"    python tests/chaos/run.py {which}", file=sys.stderr)
                 for problem in outcome.problems[:5]:
                     print("  " + problem[:6000].replace("\n", "\n    "), file=sys.stderr, flush=True)
         return outcome
