@@ -42,6 +42,7 @@ cdef extern from "atomics.h" nogil:
     uint32_t load32 "pp_load_acq"(pp_a32 *p) noexcept
     void store64 "pp_store_rel"(pp_a64 *p, uint64_t v) noexcept
     void store32 "pp_store_rel"(pp_a32 *p, uint32_t v) noexcept
+    uint64_t add64 "pp_add_rlx"(pp_a64 *p, uint64_t v) noexcept
 
 cdef extern from "fault_point.h" nogil:
     void PP_FAULT_POINT(const char *name) noexcept

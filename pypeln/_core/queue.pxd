@@ -67,6 +67,7 @@ cdef class OutPort:
     cdef int unload(self) except -1
     cdef int give(self, object value, const pp_head *head, const uint64_t *extra) except -1
     cdef int flush(self) except -1
+    cdef bint flush_within(self, double timeout_s) except -1
     cdef int send(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1
     cdef int pause(self, uint64_t timeout_ns) except -1
 

@@ -73,9 +73,6 @@ class OutPort:
     def put(self, value: Any, index: tuple[int, ...], lane: int = 0) -> None:
         """Put an element, waiting for room. Raises RunAborted, or whatever encoding the value raises."""
 
-    def put_within(self, value: Any, index: tuple[int, ...], timeout_s: float) -> bool:
-        """Put an element, waiting for room for so long; False when there was none."""
-
     def put_nowait(self, value: Any, index: tuple[int, ...], lane: int = 0) -> bool:
         """Put an element if there is room; False when there is none."""
 

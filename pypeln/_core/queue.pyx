@@ -329,6 +329,22 @@ cdef class OutPort:
             rc = self.offer()
         return 0
 
+    cdef bint flush_within(self, double timeout_s) except -1:
+        """Put what was loaded, waiting for room for so long; False when there was none."""
+        cdef uint64_t now = pp_now_ns()
+        cdef uint64_t until = now + <uint64_t>(min(max(timeout_s, 0.0), 1e9) * 1e9)
+        while self.offer() == PP_FULL:
+            now = pp_now_ns()
+            if now >= until:
+                self.unload()
+                return False
+            try:
+                self.pause(min(until - now, LOOK_NS))
+            except BaseException:
+                self.unload()
+                raise
+        return True
+
     cdef int send(self, object value, const pp_head *head, const uint64_t *extra, bint end) except -1:
         self.load(value, head, extra, end)
         return self.flush()
@@ -344,26 +360,6 @@ cdef class OutPort:
         cdef uint64_t extra[PP_MAX_DEPTH]
         read_index(index, lane, &head, extra)
         self.send(value, &head, extra, False)
-
-    def put_within(self, value, tuple index, double timeout_s) -> bool:
-        """Put an element, waiting for room for so long; False when there was none."""
-        cdef pp_head head
-        cdef uint64_t extra[PP_MAX_DEPTH]
-        cdef uint64_t now = pp_now_ns()
-        cdef uint64_t until = now + <uint64_t>(max(timeout_s, 0.0) * 1e9)
-        read_index(index, 0, &head, extra)
-        self.load(value, &head, extra, False)
-        while self.offer() == PP_FULL:
-            now = pp_now_ns()
-            if now >= until:
-                self.unload()
-                return False
-            try:
-                self.pause(min(until - now, LOOK_NS))
-            except BaseException:
-                self.unload()
-                raise
-        return True
 
     def put_nowait(self, value, tuple index, uint64_t lane=0):
         """Put an element if there is room; False when there is none."""

@@ -20,11 +20,12 @@ class InProcessQueue:
     """A ring of references.
 
     Args:
-        maxsize: Elements it may hold; 0 for DEFAULT_CAPACITY at most, in slots that hold several.
+        maxsize: Elements it may hold; 0 for what goes into `slots` that hold several.
         producers: How many ports will put into it.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
         sole: Whether one worker takes from it, and no other.
+        slots: How many there are with maxsize=0; room for DEFAULT_CAPACITY elements unless said otherwise.
     """
 
     def __init__(
@@ -34,8 +35,9 @@ class InProcessQueue:
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
         sole: bool = False,
+        slots: int = DEFAULT_CAPACITY // PARTS,
     ) -> None:
-        self.ring = LocalRing(maxsize or DEFAULT_CAPACITY // PARTS, producers, maxsize == 0, sole)
+        self.ring = LocalRing(maxsize or slots, producers, maxsize == 0, sole)
         self.consumer_bell = consumer_bell
         self.producer_bell = producer_bell
 

@@ -35,8 +35,8 @@ class ProcessQueue(IterableQueue[T, SharedQueue]):
     an element it cannot travel.
 
     Arguments:
-        maxsize: Elements it may hold, exactly, at most 1,048,576; 0 for no bound of yours (it then holds up
-            to 131,072, and no more than its byte budget).
+        maxsize: Elements it may hold, exactly, at most 1,048,576; 0 for no bound of yours (it then holds
+            131,072, of small ones several times as many, and no more than its byte budget).
         total_sources: How many will close it.
 
     Example:
@@ -57,7 +57,7 @@ class ProcessQueue(IterableQueue[T, SharedQueue]):
         layout = Layout()
         self._roster_at = layout.add(Roster.nbytes(MOST_PROCESSES))
         self._closers_at = layout.add(Roster.nbytes(total_sources))
-        self._queue = SharedQueue(layout, maxsize or UNBOUNDED_SHARED, total_sources, Arenas())
+        self._queue = SharedQueue(layout, maxsize, total_sources, Arenas(), slots=UNBOUNDED_SHARED)
         self._control = Segment(layout.nbytes)
         self._control.reserve(0, layout.nbytes)
         self._queue.create(self._control)
@@ -68,13 +68,12 @@ class ProcessQueue(IterableQueue[T, SharedQueue]):
 
         assert_spawning(self)
         state = self.__dict__.copy()
-        for private in ("_ports", "_roster", "_closers", "_place", "_pid", "_lock"):
+        for private in ("_roster", "_closers", "_place", "_pid", "_lock"):
             del state[private]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._ports = threading.local()
         self._open_rosters()
 
     def close(self) -> None:

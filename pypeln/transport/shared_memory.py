@@ -51,14 +51,15 @@ class SharedQueue:
 
     Args:
         layout: Where to take the ring's part from.
-        maxsize: Elements it may hold, at most MOST_SLOTS; 0 for DEFAULT_CAPACITY at most, in slots that hold
-            several.
+        maxsize: Elements it may hold, at most MOST_SLOTS; 0 for what goes into slots that hold several.
         producers: How many ports will put into it.
         arenas: Those of the run, to which its own is added.
         share: What may be on its way in it; None for what a queue alone may take.
         consumer_bell: Wakes the event loop that takes from it, if one does.
         producer_bell: Wakes the event loop that puts into it, if one does.
         sole: Whether one worker takes from it, and no other.
+        slots: How many there are with maxsize=0. Unless said otherwise they have room for DEFAULT_CAPACITY
+            elements, and fewer large ones go in (`elastic`).
     """
 
     def __init__(
@@ -71,9 +72,11 @@ class SharedQueue:
         consumer_bell: Bell | None = None,
         producer_bell: Bell | None = None,
         sole: bool = False,
+        slots: int = 0,
     ) -> None:
-        self.capacity = maxsize or DEFAULT_CAPACITY // PARTS
-        self.elastic = maxsize == 0
+        self.capacity = maxsize or slots or DEFAULT_CAPACITY // PARTS
+        self.several = maxsize == 0
+        self.elastic = maxsize == 0 and slots == 0
         self.producers = producers
         self.sole = sole
         self.region = layout.add(SharedRing.nbytes_for(self.capacity, producers))
@@ -109,7 +112,7 @@ class SharedQueue:
         """Lay the ring out in the control segment."""
         self.control = control
         self._open()
-        self.ring.create(self.capacity, self.producers, self.elastic, self.sole)
+        self.ring.create(self.capacity, self.producers, self.several, self.sole)
 
     def inlet(
         self, owner: int, ledger: Ledger | None = None, worker: int = 0, copies: bool = False

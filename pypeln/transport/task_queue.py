@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from pypeln.transport.bells import Bell
 from pypeln.transport.event_loop import CLOSED_ENTRY, ELEMENT, AsyncInPort, AsyncOutPort
-from pypeln.transport.iterable_queue import INDEX
 from pypeln.transport.thread_queue import ThreadQueue
 
 T = TypeVar("T")
@@ -21,8 +21,8 @@ class TaskQueue(ThreadQueue[T]):
     to one loop, as do those that take.
 
     Arguments:
-        maxsize: Elements it may hold, exactly, at most 16,777,216; 0 for no bound of yours (it then holds up
-            to 1,048,576).
+        maxsize: Elements it may hold, exactly, at most 16,777,216; 0 for no bound of yours (it then holds a
+            million).
         total_sources: How many will close it.
 
     Example:
@@ -42,6 +42,7 @@ class TaskQueue(ThreadQueue[T]):
         super().__init__(maxsize, total_sources)
         self._async_in: AsyncInPort | None = None
         self._async_out: AsyncOutPort | None = None
+        self._numbers = itertools.count()
 
     put_threadsafe = ThreadQueue.put
     get_threadsafe = ThreadQueue.get
@@ -55,7 +56,7 @@ class TaskQueue(ThreadQueue[T]):
         self._check_open()
         if self._async_out is None:
             self._async_out = AsyncOutPort(self._open_outlet())
-        await self._async_out.put((value, INDEX, 0, ELEMENT))
+        await self._async_out.put((value, (next(self._numbers),), 0, ELEMENT))
 
     async def get(self) -> T:  # type: ignore[override]
         """The next element. Raises `queue.Empty` when the queue is closed and empty."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TypeVar
 
+from pypeln._core.local import PARTS
 from pypeln.transport.bells import Bell, ring_all
 from pypeln.transport.in_process import InProcessQueue
 from pypeln.transport.iterable_queue import UNBOUNDED, IterableQueue
@@ -16,8 +17,8 @@ class ThreadQueue(IterableQueue[T, InProcessQueue]):
     """A queue between threads that pipelines can have as a source: put from any thread, close, iterate.
 
     Arguments:
-        maxsize: Elements it may hold, exactly, at most 16,777,216; 0 for no bound of yours (it then holds up
-            to 1,048,576).
+        maxsize: Elements it may hold, exactly, at most 16,777,216; 0 for no bound of yours (it then holds a
+            million).
         total_sources: How many will close it.
 
     Example:
@@ -32,7 +33,7 @@ class ThreadQueue(IterableQueue[T, InProcessQueue]):
 
     def __init__(self, maxsize: int = 0, total_sources: int = 1) -> None:
         super().__init__(maxsize, total_sources)
-        self._queue = InProcessQueue(maxsize or UNBOUNDED, total_sources, *self._bells())
+        self._queue = InProcessQueue(maxsize, total_sources, *self._bells(), slots=UNBOUNDED // PARTS)
         self._lock = threading.Lock()
         self._closed = 0
 

@@ -8,7 +8,6 @@ import os
 import pickle
 import select
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -83,17 +82,6 @@ def test_a_take_with_a_time_out_returns_empty(make: Pair) -> None:
     assert inlet.take(0.002) == 1
     out.close()
     assert inlet.take(0.002) is CLOSED
-
-
-def test_a_put_with_a_time_out_says_whether_there_was_room(make: Pair) -> None:
-    _, out, inlet = make(1)
-    assert out.put_within("a", (0,), 0.0)
-    assert not out.put_within("b", (1,), 0.0)
-    assert not out.put_within("b", (1,), 0.002)
-    assert inlet.take() == "a"
-    assert inlet.take_nowait() is EMPTY
-    assert out.put_within("c", (2,), 10.0)
-    assert inlet.take() == "c"
 
 
 def test_end_marks_need_room_like_elements(make: Pair) -> None:
@@ -449,22 +437,3 @@ class TestShared:
 def _sleeps(pid: int | None) -> bool:
     with open(f"/proc/{pid}/stat", "rb") as file:
         return file.read().rpartition(b")")[2].split()[0] == b"S"
-
-
-def test_a_producer_that_waits_for_a_block_sleeps() -> None:
-    """The ring has room and its arena has none: trying again and again would take a core."""
-    ring = shared_ring(1000, arena_bytes=MIB)
-    out, inlet = SharedOut(ring, 1, 0), SharedIn(ring, 2)
-    while out.put_nowait(b"x" * 100_000, (0,)):
-        pass
-    assert ring.count < 1000
-    before = time.process_time()
-    assert not out.put_within(b"x" * 100_000, (0,), 0.5)
-    assert time.process_time() - before < 0.25
-    # And it goes on when blocks come back.
-    thread = threading.Thread(target=lambda: out.put(b"y" * 100_000, (1,)))
-    thread.start()
-    taken = [inlet.take() for _ in range(ring.count)]
-    thread.join()
-    taken.append(inlet.take())
-    assert taken[-1] == b"y" * 100_000

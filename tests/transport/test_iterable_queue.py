@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import itertools
 import multiprocessing
 import os
 import pickle
 import queue as standard
+import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +151,90 @@ def test_many_threads_at_both_ends_lose_and_double_nothing(make: Make) -> None:
     assert sorted(itertools.chain(*got)) == [(i, x) for i in range(sources) for x in range(n)]
 
 
+def test_threads_that_go_through_many_queues_use_the_right_one(make: Make) -> None:
+    """More of them than a thread keeps at hand."""
+    many = [make() for _ in range(21)]
+
+    def put(name: str) -> None:
+        for n in range(30):
+            for place, each in enumerate(many):
+                each.put((name, place, n))
+
+    threads = [threading.Thread(target=put, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for place, each in enumerate(many):
+        each.queue.close()
+        got = list(each.queue)
+        assert sorted(got) == [(name, place, n) for name in "ab" for n in range(30)]
+        assert [n for name, _, n in got if name == "a"] == list(range(30))
+
+
+def test_a_thread_puts_while_it_ends(make: Make) -> None:
+    """What it keeps for itself goes in any order, its ports and whoever uses them then."""
+    each = make()
+    own = threading.local()
+
+    class PutsAtTheEnd:
+        def __del__(self) -> None:
+            each.put("end")
+
+    def put() -> None:
+        own.first = PutsAtTheEnd()
+        each.put("middle")
+        own.second = PutsAtTheEnd()
+
+    for _ in range(20):
+        thread = threading.Thread(target=put)
+        thread.start()
+        thread.join()
+        del thread
+    each.queue.close()
+    assert sorted(each.queue) == ["end"] * 40 + ["middle"] * 20
+
+
+def test_without_a_maxsize_a_program_may_put_all_before_it_takes(make: Make) -> None:
+    each = make()
+    n = 300_000
+    for x in range(n):
+        each.put(x)
+    assert each.queue.qsize() == n
+    each.queue.close()
+    assert list(each.queue) == list(range(n))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no such timers here")
+def test_a_signal_is_seen_in_a_fast_stream(make: Make) -> None:
+    """`deque(queue)` runs no bytecode of its own."""
+    each = make(100_000)
+    over = threading.Event()
+
+    class Rang(Exception):
+        pass
+
+    def ring(*_: Any) -> None:
+        raise Rang
+
+    def put() -> None:
+        while not over.is_set():
+            with contextlib.suppress(standard.Full):
+                each.put(1, timeout=0.1)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    thread = threading.Thread(target=put)
+    thread.start()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(Rang):
+            collections.deque(each.queue, maxlen=0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        over.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("name", ["maxsize", "total_sources"])
 @pytest.mark.parametrize(
     ("value", "error"),
@@ -249,6 +337,26 @@ class TestBetweenProcesses:
         queue.close()
         assert list(queue) == ["fine"]
 
+    def test_a_put_that_waits_for_shared_memory_sleeps(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """There are places left, and no memory: trying again and again would take a core."""
+        monkeypatch.setenv("PYPELN_QUEUE_BYTES", str(1 << 20))
+        queue = pr.IterableQueue()
+        with contextlib.suppress(standard.Full):
+            while True:
+                queue.put_nowait(b"x" * 100_000)
+        before = time.process_time()
+        with pytest.raises(standard.Full):
+            queue.put(b"x" * 100_000, timeout=0.5)
+        assert time.process_time() - before < 0.25
+        # And it goes on when memory comes back.
+        thread = threading.Thread(target=queue.put, args=(b"y" * 100_000,))
+        thread.start()
+        taken = [queue.get() for _ in range(queue.qsize())]
+        thread.join()
+        queue.close()
+        taken.extend(queue)
+        assert taken[-1] == b"y" * 100_000
+
     def test_it_cannot_travel_in_an_element(self) -> None:
         queue = pr.IterableQueue()
         with pytest.raises(RuntimeError, match="inheritance"):
@@ -267,6 +375,18 @@ class TestBetweenProcesses:
         queue.put("second")
         queue.close()
         assert list(queue) == ["second"]
+
+    def test_who_is_killed_after_a_get_takes_no_more_than_that(self) -> None:
+        """Small elements share slots, and the rest of a slot is everybody's."""
+        queue: Any = pr.IterableQueue()
+        for n in range(20):
+            queue.put(n)
+        child = multiprocessing.get_context("fork").Process(target=_get_three_and_die, args=(queue,))
+        child.start()
+        child.join()
+        child.close()
+        queue.close()
+        assert list(queue) == list(range(3, 20))
 
     def test_every_copy_of_a_forked_process_is_somebody_of_its_own(self) -> None:
         """A child that uses the queue is not taken for its parent, who has used it before."""
@@ -358,6 +478,12 @@ class TestInALoop:
             return await asyncio.gather(*waiting, return_exceptions=True)
 
         assert [type(answer) for answer in asyncio.run(main())] == [standard.Empty] * 3
+
+
+def _get_three_and_die(queue: Any) -> None:
+    for _ in range(3):
+        queue.get()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _waits(pid: int | None) -> bool:
