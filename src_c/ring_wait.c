@@ -56,7 +56,8 @@ static inline int nap_while_fast(pp_port *port, uint64_t until, bool pops, bool 
 static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bool (*ready)(pp_port *),
                            bool (*rested)(pp_port *)) {
     pp_ring *ring = port->ring;
-    uint64_t now = timeout_ns != 0 ? pp_now_ns() : 0, span = timeout_ns < LOOK_NS ? timeout_ns : LOOK_NS;
+    uint64_t now = timeout_ns != 0 ? pp_now_ns() : 0;
+    const uint64_t until = now + (timeout_ns < LOOK_NS ? timeout_ns : LOOK_NS);
     bool moved, fast = timeout_ns != 0 && pp_stream_is_fast(port, now, &moved) && port->capacity >= LARGE;
     for (int i = 0; i < SPINS && !fast; i++) {
         if (rested(port)) return PP_OK;
@@ -64,14 +65,15 @@ static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bo
     }
     if (timeout_ns == 0) return ready(port) ? PP_OK : PP_TIMEOUT;
     if (fast) {
-        int rc = nap_while_fast(port, now + span, spot == &ring->not_empty, rested);
+        int rc = nap_while_fast(port, until, spot == &ring->not_empty, rested);
         if (rc != PP_EMPTY) return rc;
+        now = pp_now_ns();
     }
     port->busy = 0;
     uint32_t key = pp_spot_register(spot);
     if (ready(port)) return PP_OK;
     if (pp_load_seq(&ring->aborted)) return PP_ABORTED;
-    int rc = pp_spot_sleep(spot, key, span);
+    int rc = pp_spot_sleep(spot, key, until > now ? until - now : 0);
     if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
     return rc;
 }

@@ -70,4 +70,15 @@ static inline uint64_t steps_every(uint64_t by_default) {
     return every;
 }
 
+/* Whether the n-th of the rows that take longest is to be tried: all are, unless PYPELN_STEPS_PART says "0/3", "1/3"
+ * or "2/3" for a third of them, or as many parts as it names. */
+static inline bool steps_part(unsigned n) {
+    const char *text = getenv("PYPELN_STEPS_PART");
+    if (text == NULL) return true;
+    char *rest;
+    unsigned long part = strtoul(text, &rest, 10), parts = *rest == '/' ? strtoul(rest + 1, NULL, 10) : 0;
+    CHECK(part < parts);
+    return n % parts == part;
+}
+
 #endif

@@ -74,6 +74,7 @@ int main(void) {
     for (unsigned op = 0; op < OPERATIONS; op++) {
         const queue_state *of[] = {&wrapping, operations[op].on_in ? &one_slot : &empty, &shared, &sole};
         for (unsigned state = 0; state < sizeof of / sizeof *of; state++) {
+            if (!steps_part(op + state)) continue;
             for (unsigned spilling = 0; spilling < 2; spilling++) {
                 row r;
                 if (make_row(&r, &operations[op], of[state], spilling)) kill_repairers(&r, every);

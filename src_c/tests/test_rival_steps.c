@@ -55,6 +55,7 @@ int main(void) {
         /* Its parts are rows of their own. */
         if (briefly && operations[op].act == do_work) continue;
         for (unsigned i = 0; i < RIVALS; i++) {
+            if (!steps_part(op + i)) continue;
             tally sum = {0};
             for (unsigned state = 0; state < sizeof contended / sizeof *contended; state++) {
                 /* Then: a ring with room at both ends, and one where every move is in the way. */

@@ -2,6 +2,7 @@
 
     python tests/fault_points/run.py                     build with fault points, then the short form
     python tests/fault_points/run.py --package FOLDER    with a package that was built with them
+    python tests/fault_points/run.py --fork              only with processes that are forked
     python tests/fault_points/run.py --long              every point with every start method
 
 What is checked: with restart every result comes, once and in order, and each stage's account is exact;
@@ -251,6 +252,7 @@ def main() -> int:
     parser.add_argument(
         "--package", type=Path, help="a folder with a pypeln that was built with fault points"
     )
+    parser.add_argument("--fork", action="store_true", help="only with processes that are forked")
     parser.add_argument("--long", action="store_true", help="every point with every start method")
     parser.add_argument("--only", default="", help="only points whose name contains this")
     add_build_option(parser)
@@ -260,11 +262,11 @@ def main() -> int:
             print("building pypeln with fault points", flush=True)
             options.package = Path(folder)
             install_variant(options.package, options.build_dir, PYPELN_FAULT_POINTS="ON", PYPELN_SANITIZE="")
-        return run(options.package, options.long, options.only)
+        return run(options.package, options.fork, options.long, options.only)
 
 
-def run(package: Path, long: bool, only: str) -> int:
-    methods = ("fork", "forkserver", "spawn") if long else ("fork", "spawn")
+def run(package: Path, fork: bool, long: bool, only: str) -> int:
+    methods = ("fork",) if fork else ("fork", "forkserver", "spawn") if long else ("fork", "spawn")
     package = package.resolve()
     reports: list[Report] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
