@@ -40,3 +40,15 @@ cdef ArrayCalls array_calls
 cdef inline PyTypeObject *array_type() noexcept:
     """numpy.ndarray, of which there may be values; NULL as long as `array_calls` is empty."""
     return <PyTypeObject *><uintptr_t>load64(&array_calls.type)
+
+
+# The same for `dates`, which imports datetime.
+cdef struct DateCalls:
+    pp_a64 known                 # 0 as long as `dates` is not imported
+    size_t (*put)(PyObject *value, unsigned char *room) except? 0
+    object (*get)(unsigned char tag, const unsigned char *source)
+
+cdef DateCalls date_calls
+
+cdef inline bint dates_are_known() noexcept:
+    return load64(&date_calls.known) != 0

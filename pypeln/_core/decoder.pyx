@@ -147,9 +147,13 @@ cdef object decode_value(Cursor* cursor, int depth):
     if tag == T_INT64:
         memcpy(&int64, take(cursor, 8), 8)
         return PyLong_FromLongLong(int64)
-    if tag == T_TUPLE or tag == T_LIST or tag == T_DICT or tag == T_OBJECT:
+    if T_TUPLE <= tag <= T_DICT or tag == T_OBJECT or tag == T_SET or tag == T_FROZENSET:
         if depth == MAX_DEPTH:
             corrupt(cursor, "containers are nested too deep")
+        if tag == T_SET:
+            return decode_set(cursor, depth)
+        if tag == T_FROZENSET:
+            return frozenset(decode_set(cursor, depth))
         if tag == T_OBJECT:
             return decode_object(cursor, depth)
         if tag == T_TUPLE:
@@ -170,6 +174,8 @@ cdef object decode_value(Cursor* cursor, int depth):
         return decode_str(cursor, 1 << ((tag & ~<unsigned char>T_PIECE) - T_STR1), source, size)
     if tag == T_ARRAY:
         return decode_array(cursor)
+    if T_DATE <= tag <= T_TIMEDELTA:
+        return decode_date(cursor, tag)
     cursor.at -= 1
     corrupt(cursor, f"no value begins with 0x{tag:02x}")
 
@@ -282,6 +288,28 @@ cdef list decode_list(Cursor* cursor, int depth):
     return value
 
 
+cdef set decode_set(Cursor* cursor, int depth):
+    cdef Py_ssize_t _i, size = take_count(cursor, 1)
+    cdef set value = set()
+    cdef object item
+    for _i in range(size):
+        item = decode_hashable(cursor, depth, "a set has an item")
+        value.add(item)
+    if len(value) != size:
+        corrupt(cursor, "a set has an item twice")
+    return value
+
+
+cdef object decode_date(Cursor* cursor, unsigned char tag):
+    cdef const unsigned char* source = take(cursor, DATE_BYTES)
+    if not dates_are_known():
+        import_module("pypeln._core.dates")
+    try:
+        return date_calls.get(tag, source)
+    except (ValueError, OverflowError) as error:
+        corrupt(cursor, str(error))
+
+
 cdef dict decode_dict(Cursor* cursor, int depth):
     cdef Py_ssize_t _i, size = take_count(cursor, 2)
     cdef dict value = new_dict(size)
@@ -290,7 +318,7 @@ cdef dict decode_dict(Cursor* cursor, int depth):
         if PP_HAS_GIL and cursor.at < cursor.end and T_SHORT_STR < cursor.at[0] <= T_SHORT_STR + KEY_MAX:
             key = decode_key(cursor)
         else:
-            key = decode_other_key(cursor, depth)
+            key = decode_hashable(cursor, depth, "a dict has a key")
         item = decode_value(cursor, depth + 1)
         PyDict_SetItem(value, key, item)
     if len(value) != size:
@@ -409,13 +437,13 @@ cdef object decode_key(Cursor* cursor):
     return key
 
 
-cdef object decode_other_key(Cursor* cursor, int depth):
-    key = decode_value(cursor, depth + 1)
+cdef object decode_hashable(Cursor* cursor, int depth, str what):
+    value = decode_value(cursor, depth + 1)
     try:
-        hash(key)
+        hash(value)
     except TypeError:
-        corrupt(cursor, "a dict has a key that cannot be hashed")
-    return key
+        corrupt(cursor, f"{what} that cannot be hashed")
+    return value
 
 
 cdef object decode_str(Cursor* cursor, int width, const unsigned char* source, size_t nbytes):

@@ -57,9 +57,11 @@ cdef class Encoder:
     # The payload has been laid out; its references are still to be sent.
     cdef void written(self)
 
+    cdef bint _learns_of_more(self) except -1
     cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef int _list(self, list value, int depth) except -1
+    cdef int _set(self, object value, int tag, int depth) except -1
     cdef int _dict(self, dict value, int depth) except -1
     cdef int _items(self, dict value, int depth, bint attributes) except -1
     cdef int _object(self, PyObject* value, int depth) except -1

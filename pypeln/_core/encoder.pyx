@@ -20,7 +20,7 @@ from pypeln._core.arena cimport Arena, BlockView
 from pypeln._core.c cimport (
     PP_COPIED_BUSY, PP_COPIED_HELD, PP_COPIED_IN, PP_LENT, PP_OK, pp_block_at, pp_descriptor,
 )
-from pypeln._core.decoder cimport array_calls, array_type
+from pypeln._core.decoder cimport array_calls, array_type, date_calls, dates_are_known
 from pypeln._core.growing cimport with_room
 from pypeln._core.loans cimport Loans
 from pypeln._core.objects cimport name_of
@@ -45,7 +45,7 @@ cdef extern from "Python.h":
     #define PP_MANAGED_BUFFER(view) ((PyObject *)((PyMemoryViewObject *)(view))->mbuf)
     """
     PyTypeObject PyLong_Type, PyFloat_Type, PyUnicode_Type, PyBytes_Type
-    PyTypeObject PyTuple_Type, PyList_Type, PyDict_Type
+    PyTypeObject PyTuple_Type, PyList_Type, PyDict_Type, PySet_Type, PyFrozenSet_Type
     PyObject* Py_None
     PyObject* Py_True
     PyObject* Py_False
@@ -146,9 +146,7 @@ cdef class Encoder:
         self.root = <PyObject*>value
         self.owned = self.known != 0 and references_to(<PyObject*>value) == self.known
         found = self._native(<PyObject*>value, 0, True, True)
-        if found != NATIVE and array_type() == NULL and "numpy" in modules:
-            # There may be arrays from now on.
-            import_module("pypeln._core.arrays")
+        if found != NATIVE and self._learns_of_more():
             self._forget()
             found = self._native(<PyObject*>value, 0, True, True)
         if found == NATIVE and self.ndoubted and self._doubt_is_cleared():
@@ -165,6 +163,16 @@ cdef class Encoder:
         if self.loans.ncounted:
             self.loans.report()
         return 0
+
+    cdef bint _learns_of_more(self) except -1:
+        """Whether there may be arrays or dates from now on, and were none before."""
+        cdef bint arrays = array_type() == NULL and "numpy" in modules
+        cdef bint dates = not dates_are_known() and "datetime" in modules
+        if arrays:
+            import_module("pypeln._core.arrays")
+        if dates:
+            import_module("pypeln._core.dates")
+        return arrays or dates
 
     cdef void write_to(self, unsigned char* destination) noexcept:
         if self.total < COPY_WITHOUT_GIL:
@@ -205,6 +213,7 @@ cdef class Encoder:
     cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1:
         cdef PyTypeObject* kind = Py_TYPE(value)
         cdef unsigned char tag
+        cdef size_t nbytes
         cdef bint owned
         cdef int found
         if kind == &PyLong_Type:
@@ -223,6 +232,11 @@ cdef class Encoder:
             return self._octets(value, T_BYTES, Bytes_AS_STRING(value), Bytes_GET_SIZE(value), single)
         if kind == array_type():
             return self._array(value, depth, single)
+        if kind != &PyDict_Type and kind != &PyTuple_Type and kind != &PyList_Type and dates_are_known():
+            nbytes = date_calls.put(value, self._room(1 + DATE_BYTES))
+            if nbytes:
+                self.nbytes += nbytes
+                return NATIVE
         if depth == MAX_DEPTH:
             return NOT_NATIVE
         # The outermost container has callers' references as well, so its count says nothing.
@@ -236,6 +250,10 @@ cdef class Encoder:
             found = self._dict(<dict>value, depth)
         elif kind == &PyList_Type:
             found = self._list(<list>value, depth)
+        elif kind == &PySet_Type:
+            found = self._set(<object>value, T_SET, depth)
+        elif kind == &PyFrozenSet_Type:
+            found = self._set(<object>value, T_FROZENSET, depth)
         else:
             found = self._object(value, depth)
         self.owned = owned
@@ -272,6 +290,19 @@ cdef class Encoder:
                     return NOT_NATIVE
                 i += 1
             return NATIVE if i == size == PyList_GET_SIZE(<PyObject*>value) else NOT_NATIVE
+
+    cdef int _set(self, object value, int tag, int depth) except -1:
+        # Of its items, which nobody else has, a list: what is in a set can only be asked for by iterating.
+        cdef list items = list(value)
+        cdef Py_ssize_t i
+        cdef PyObject* item
+        self._size(tag, PyList_GET_SIZE(<PyObject*>items))
+        for i in range(PyList_GET_SIZE(<PyObject*>items)):
+            item = PyList_GET_ITEM(<PyObject*>items, i)
+            # One reference is the set's, one the list's.
+            if self._native(item, depth + 1, references_to(item) == 2, True) != NATIVE:
+                return NOT_NATIVE
+        return NATIVE
 
     cdef int _dict(self, dict value, int depth) except -1:
         self._room(1)[0] = T_DICT

@@ -10,7 +10,8 @@ of the payload. The head is one value:
     tag size bytes        BYTES, STR1 STR2 STR4 (raw PEP 393 kinds: lone surrogates need no special
                           case), BIG_INT (two's complement)
     tag|0x20 offset size  the same of BYTES and STR*, the bytes being a piece
-    tag size values       TUPLE LIST DICT (key, value, key, value, ...)
+    tag size values       TUPLE LIST SET FROZENSET DICT (key, value, key, value, ...)
+    tag 12 bytes          DATE TIME DATETIME TIMEDELTA, as `dates` writes them
     OBJECT name size ...  an object of the class of that name, a STR, and its attributes as in a DICT
     ARRAY region ...      a numpy array: its data, and its description as `arrays` writes it
     PICKLE ...            count, a region for each of the out-of-band buffers of pickle protocol 5, the
@@ -46,6 +47,12 @@ cdef enum:
     T_STR1 = 0x11
     T_STR2 = 0x12
     T_STR4 = 0x13
+    T_SET = 0x14
+    T_FROZENSET = 0x15
+    T_DATE = 0x16
+    T_TIME = 0x17
+    T_DATETIME = 0x18
+    T_TIMEDELTA = 0x19
     T_PIECE = 0x20  # a flag
     T_SHORT_STR = 0x40
     T_SHORT_INT = 0x80
@@ -62,6 +69,8 @@ cdef enum:
     REGION_REFERENCE = 2
     REGION_READ_ONLY = 0x80  # a flag
     REGION_MIN = 2    # bytes that a region takes at least
+
+    DATE_BYTES = 12   # behind the tag
 
     # The bytes of an array's description, at most.
     DESCRIPTION_MAX = 4096

@@ -2,6 +2,7 @@
 
 import array
 import collections
+import datetime
 import doctest
 import enum
 import gc
@@ -39,6 +40,8 @@ def same(left, right):
         return len(left) == len(right) and all(map(same, left, right))
     if type(left) is dict:
         return same(list(left.items()), list(right.items()))
+    if type(left) in (datetime.datetime, datetime.time):
+        return left == right and left.tzinfo is right.tzinfo and left.fold == right.fold
     return bool(left == right)
 
 
@@ -64,6 +67,16 @@ NATIVE = [
     {"a-key-that-is-far-longer-than-most-keys-are": 1, "k" * 32: 2, "k" * 33: 3, "": 4},
     {"image": bytes(5000), "mask": bytes(3000), "name": "n", "text": "t" * 9000},
     [[[[[[[[1]]]]]]]],
+    *[set(), {1}, {1, 2.5, "a", b"b", None, (1, "k"), frozenset()}, set(range(-1000, 1000))],
+    *[frozenset(), frozenset("abc"), frozenset([frozenset([frozenset()]), (1, 2)]), {"tags": {"a", "b"}}],
+    *[({1},), [{1}, {1}], {frozenset("ab"): {2}}, {datetime.date(2020, 2, 29), datetime.date.min}],
+    *[datetime.date.min, datetime.date.max, datetime.date(2024, 2, 29)],
+    *[datetime.datetime.min, datetime.datetime.max, datetime.datetime(2024, 2, 29, 1, 2, 3, 456789, fold=1)],
+    *[datetime.datetime(1999, 12, 31, 23, 59, 59, 999999, datetime.timezone.utc)],
+    *[datetime.time.min, datetime.time.max, datetime.time(1, 2, 3, 4, fold=1)],
+    *[datetime.time(5, tzinfo=datetime.timezone.utc), datetime.time(5, tzinfo=datetime.timezone.utc, fold=1)],
+    *[datetime.timedelta.min, datetime.timedelta.max, datetime.timedelta(-1, 5, 6), datetime.timedelta()],
+    [{"at": datetime.datetime(2024, 1, 1, 12), "for": datetime.timedelta(1)}, datetime.date(2024, 1, 1)],
 ]
 
 
@@ -97,6 +110,29 @@ class Bag(list):
     pass
 
 
+class Tags(set):
+    pass
+
+
+class Tag(frozenset):
+    pass
+
+
+class Day(datetime.date):
+    pass
+
+
+class Zone(datetime.tzinfo):
+    def __eq__(self, other):
+        return type(other) is Zone
+
+    def __repr__(self):
+        return "Zone()"
+
+    def utcoffset(self, when):
+        return datetime.timedelta(hours=1)
+
+
 SUBCLASSES = [
     Colour.RED,
     Name("n"),
@@ -105,8 +141,13 @@ SUBCLASSES = [
     collections.OrderedDict(a=1),
     collections.Counter("aab"),
     collections.defaultdict(list, a=[1]),
-    {1, 2},
-    frozenset("ab"),
+    Tags("ab"),
+    Tag("ab"),
+    {1, Colour.RED, Point(1, 2)},
+    Day(2024, 1, 1),
+    datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1))),
+    datetime.datetime(2024, 1, 1, tzinfo=Zone()),
+    datetime.time(1, tzinfo=Zone()),
     bytearray(b"abc"),
     bytearray(10_000),
     complex(1, 2),
@@ -114,7 +155,6 @@ SUBCLASSES = [
     array.array("d", range(1000)),
     [Colour.RED, 1],
     {"p": Point(1, 2)},
-    ({1},),
 ]
 
 
@@ -279,7 +319,7 @@ def test_an_array_is_there_once():
 
 
 def test_a_large_pickle_stream_travels():
-    value = [{n} for n in range(5000)]
+    value = [complex(n) for n in range(5000)]
     payload = encode(value)
     assert not is_native(payload)
     assert decode(payload) == value

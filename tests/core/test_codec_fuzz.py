@@ -3,6 +3,7 @@
 Payloads of pickle are damaged in their table only: a pickle stream is trusted, as everywhere in Python.
 """
 
+import datetime
 import pickle
 import struct
 
@@ -19,17 +20,27 @@ fuzz = settings(max_examples=200, deadline=None)
 texts = st.text(st.characters(min_codepoint=0, max_codepoint=0x10FFFF, exclude_categories=())) | st.text(
     "ab\xe9", max_size=80
 )
+zones = st.sampled_from([None, datetime.timezone.utc])
+dates = st.dates() | st.datetimes(timezones=zones) | st.times(timezones=zones) | st.timedeltas()
 scalars = (
-    st.none() | st.booleans() | st.integers() | st.integers(-200, 200) | st.floats() | texts | st.binary()
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-200, 200)
+    | st.floats()
+    | texts
+    | st.binary()
+    | dates
 )
 large = st.sampled_from([b"p" * 2048, b"q" * 5000, "r" * 2100, "\u20ac" * 1024, "\U0001f600" * 600])
-keys = scalars | st.tuples(scalars, scalars)
+keys = scalars | st.tuples(scalars, scalars) | st.frozensets(scalars, max_size=3)
 values = st.recursive(
     scalars | large,
     lambda inner: (
         st.lists(inner, max_size=5)
         | st.lists(inner, max_size=5).map(tuple)
         | st.dictionaries(keys, inner, max_size=5)
+        | st.sets(keys, max_size=5)
     ),
     max_leaves=25,
 )
@@ -40,16 +51,19 @@ def shape(value, known=None):
     known = {} if known is None else known
     if type(value) is float:
         return struct.pack("d", value).hex()
-    if type(value) not in (tuple, list, dict):
+    if type(value) not in (tuple, list, dict, set, frozenset):
         return f"{type(value).__name__}:{value!r}"
-    if type(value) is not tuple:
+    if type(value) not in (tuple, frozenset):
         if id(value) in known:
             return f"again {known[id(value)]}"
         known[id(value)] = len(known)
     parts = value
     if type(value) is dict:
         parts = [part for pair in value.items() for part in pair]
-    return f"{type(value).__name__}({','.join([shape(part, known) for part in parts])})"
+    shapes = [shape(part, known) for part in parts]
+    if type(value) in (set, frozenset):
+        shapes.sort()
+    return f"{type(value).__name__}({','.join(shapes)})"
 
 
 @fuzz
@@ -98,7 +112,7 @@ def test_random_bytes_are_corrupt_or_a_value(payload):
 
 
 tags = st.sampled_from(
-    [*range(1, 0x0C), 0x0D, *range(0x10, 0x14), *range(0x30, 0x34), *range(0x40, 0x48), 0x80, 0x90, 0xFF]
+    [*range(1, 0x0C), 0x0D, *range(0x10, 0x1B), *range(0x30, 0x34), *range(0x40, 0x48), 0x80, 0x90, 0xFF]
 )
 
 

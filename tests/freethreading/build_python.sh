@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds a free-threaded CPython from Debian's source package, once, and prints the path of its interpreter.
 #
-#   tests/freethreading/build_python.sh
+#   tests/freethreading/build_python.sh            3.13
+#   tests/freethreading/build_python.sh 3.14       of a newer Debian
 #   PYPELN_PYTHON_CACHE=/somewhere tests/freethreading/build_python.sh
 #
 # It stays below $PYPELN_PYTHON_CACHE, or else the user's cache directory (XDG_CACHE_HOME), so that only the first
@@ -9,10 +10,14 @@
 set -euo pipefail
 . "$(dirname "$0")/../support/debian.sh"
 
-package=python3.13
-suite=trixie
+version=${1-3.13}
+case $version in
+    3.13) suite=trixie ;;
+    *) suite=forky ;;
+esac
+package=python$version
 cache=${PYPELN_PYTHON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pypeln}/$package-freethreaded
-python=$cache/bin/python3.13t
+python=$cache/bin/python${version}t
 
 works() { [ -x "$python" ] && "$python" -c 'import sys, ctypes, ssl, zlib; sys.exit(sys._is_gil_enabled())' 2>/dev/null; }
 

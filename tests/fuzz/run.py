@@ -16,6 +16,7 @@ is everything around them.
 from __future__ import annotations
 
 import argparse
+import datetime
 import faulthandler
 import os
 import random
@@ -73,6 +74,14 @@ def a_value(chance: random.Random, depth: int = 0) -> object:
         lambda: "a\xe9\u20ac\U0001f600"[: chance.randrange(5)] * chance.choice([1, 20]),
         lambda: chance.randbytes(chance.choice([0, 3, 70, 3000])),
         lambda: an_array(chance),
+        lambda: datetime.date.fromordinal(chance.randrange(1, 3_000_000)),
+        lambda: datetime.datetime.fromtimestamp(chance.randrange(2**33), datetime.timezone.utc),
+        lambda: datetime.time(
+            chance.randrange(24), microsecond=chance.randrange(10**6), fold=chance.randrange(2)
+        ),
+        lambda: datetime.timedelta(chance.randrange(-(10**6), 10**6), microseconds=chance.randrange(10**6)),
+        lambda: {chance.randrange(9) for _ in range(chance.randrange(4))},
+        lambda: frozenset(str(chance.random()) for _ in range(chance.randrange(4))),
     ]
     if depth > 3 or chance.random() < 0.4:
         return chance.choice(leaves)()
