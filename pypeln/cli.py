@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pypeln._version import __version__
+from pypeln.platforms import usable_cpus
 
 DEFAULT_FILES = 400  # some seconds of parsing on two cores
 
@@ -50,13 +51,6 @@ def _database_path(text: str) -> Path:
     return path
 
 
-def _usable_cpus() -> int:
-    """How many CPUs this process may use: in a container or under `taskset`, fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     # Abbreviated options would become errors, or other options, with the next release that adds one.
     main_parser = _Parser(
@@ -82,7 +76,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     demo.add_argument(
         "--workers",
         type=_at_least_one,
-        default=_usable_cpus(),
+        default=usable_cpus(),
         metavar="N",
         help="processes that parse (default: the CPUs that may be used, here %(default)s)",
     )

@@ -51,6 +51,7 @@
 #include "lease.h"
 #include "park.h"
 #include "parts.h"
+#include "patience.h"
 
 #define PP_STATE_BITS 3
 #define PP_OWNER_BITS 13
@@ -97,6 +98,7 @@ typedef struct pp_port {
     int bell; /* rung for an event loop at the other side; -1: none */
     uint32_t producer; /* producers: which of ring->open is this one's */
     uint64_t busy; /* elements moved since the last long wait */
+    uint64_t counted; /* how many of them `patience` knows of */
     uint64_t seen, seen_at; /* ring->head when this port last looked how fast the stream is, and when: ns */
     uint64_t position; /* of the claimed slot */
     uint64_t word; /* of the claimed slot, as it was claimed */
@@ -106,6 +108,7 @@ typedef struct pp_port {
     pp_recent written; /* producers: the slot that was published last */
     pp_tip tip; /* and what is known of it */
     pp_recent read; /* consumers: the slot that an element was taken from last */
+    pp_patience patience; /* consumers */
     uint64_t rest; /* with a lease: its `rest` for which the cursor stands in `pack` */
     pp_cursor cursor;
     /* Consumers of a `sole` ring without a lease: what was in the slot that was claimed last. */
@@ -121,6 +124,8 @@ void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bool s
 void pp_ring_allow_several(pp_ring *ring, bool sole);
 /* PP_OK, or PP_CORRUPT when there is no ring of that size. */
 int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes, uint32_t owner, uint32_t producer);
+/* Have a consumer nap, for so long at most, where several elements come meanwhile: see patience.h. */
+void pp_port_spare_wakes(pp_port *port, uint64_t most_ns);
 
 /* Claim the next free slot for writing: PP_OK, PP_FULL, PP_ABORTED, PP_CORRUPT. Then fill head and body. */
 int pp_push_claim(pp_port *port, pp_slot **out);

@@ -52,30 +52,46 @@ static inline int nap_while_fast(pp_port *port, uint64_t until, bool pops, bool 
     return PP_EMPTY;
 }
 
+/* Nap until several elements are there, if that is worth it; whether there are any. */
+static inline bool nap_for_several(pp_port *port, uint64_t now, uint64_t until) {
+    uint64_t came = port->busy - port->counted, nap = pp_patience_ask(&port->patience, came, now);
+    port->counted = port->busy;
+    if (nap == 0) return false;
+    pp_nap(nap < until - now ? nap : until - now);
+    pp_patience_judge(&port->patience, pp_ring_elements(port->ring), pp_now_ns());
+    return pp_can_pop(port);
+}
+
 /* One waiting loop for both sides: `ready` ends the wait, `rested` ends a nap. */
 static inline int wait_for(pp_port *port, pp_spot *spot, uint64_t timeout_ns, bool (*ready)(pp_port *),
                            bool (*rested)(pp_port *)) {
     pp_ring *ring = port->ring;
     uint64_t now = timeout_ns != 0 ? pp_now_ns() : 0;
     const uint64_t until = now + (timeout_ns < LOOK_NS ? timeout_ns : LOOK_NS);
-    bool moved, fast = timeout_ns != 0 && pp_stream_is_fast(port, now, &moved) && port->capacity >= LARGE;
+    const bool pops = spot == &ring->not_empty, may_nap = timeout_ns != 0 && port->capacity >= LARGE;
+    bool moved, fast = may_nap && pp_stream_is_fast(port, now, &moved);
+    if (may_nap && pops && !fast && nap_for_several(port, now, until)) return PP_OK;
     for (int i = 0; i < SPINS && !fast; i++) {
         if (rested(port)) return PP_OK;
         pp_relax();
     }
     if (timeout_ns == 0) return ready(port) ? PP_OK : PP_TIMEOUT;
     if (fast) {
-        int rc = nap_while_fast(port, until, spot == &ring->not_empty, rested);
+        int rc = nap_while_fast(port, until, pops, rested);
         if (rc != PP_EMPTY) return rc;
-        now = pp_now_ns();
     }
-    port->busy = 0;
+    port->busy = port->counted = 0;
     uint32_t key = pp_spot_register(spot);
     if (ready(port)) return PP_OK;
     if (pp_load_seq(&ring->aborted)) return PP_ABORTED;
+    if (may_nap) now = pp_now_ns();
     int rc = pp_spot_sleep(spot, key, until > now ? until - now : 0);
     if (pp_load_rlx(&ring->aborted)) return PP_ABORTED;
     return rc;
+}
+
+void pp_port_spare_wakes(pp_port *port, uint64_t most_ns) {
+    pp_patience_begin(&port->patience, most_ns);
 }
 
 int pp_wait_pop(pp_port *port, uint64_t timeout_ns) {

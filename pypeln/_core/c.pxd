@@ -127,6 +127,8 @@ cdef extern from "ring.h" nogil:
         pp_a64 tail
         pp_spot not_empty
         pp_spot not_full
+    ctypedef struct pp_patience:
+        uint64_t most_ns
     ctypedef struct pp_port:
         pp_ring *ring
         uint32_t owner
@@ -135,6 +137,7 @@ cdef extern from "ring.h" nogil:
         uint32_t part
         bint several
         pp_tip tip
+        pp_patience patience
         pp_slot batch
         uint32_t batch_next
         uint32_t batch_count
@@ -144,6 +147,7 @@ cdef extern from "ring.h" nogil:
     void pp_ring_create(pp_ring *ring, uint32_t capacity, uint32_t producers, bint shared) noexcept
     int pp_port_open(pp_port *port, pp_ring *ring, uint64_t nbytes,
                      uint32_t owner, uint32_t producer) noexcept
+    void pp_port_spare_wakes(pp_port *port, uint64_t most_ns) noexcept
     int pp_push_claim(pp_port *port, pp_slot **out) noexcept
     void pp_push_publish(pp_port *port, pp_slot *slot, pp_lease *lease, uint32_t outlet) noexcept
     int pp_push_small(pp_port *port, const pp_head *place, unsigned char kind, const void *payload,

@@ -27,6 +27,13 @@ class InPort:
     def leave_alone(self, seconds: float) -> None:
         """After each batch of elements, sleep so long before looking for the next."""
 
+    def spare_wakes(self, seconds: float) -> None:
+        """Sleep until several elements have come, if that takes no longer."""
+
+    @property
+    def spares_wakes(self) -> bool:
+        """Whether `spare_wakes` was called."""
+
     def take_nowait(self) -> Any:
         """The next element, or EMPTY, END, CLOSED. Raises RunAborted."""
 

@@ -13,9 +13,9 @@ from libc.stdint cimport uint64_t
 from cpython.exc cimport PyErr_CheckSignals
 
 from pypeln._core.c cimport (
-    PP_ABORTED, PP_CORRUPT, PP_EMITTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head, pp_lease,
-    pp_nap, pp_now_ns, pp_pack_begin, pp_push_close, pp_push_pack, pp_ring_closed, pp_ring_elements,
-    pp_spot_arm, pp_wait_pop, pp_wait_push,
+    PP_ABORTED, PP_CORRUPT, PP_EMITTED, PP_END, PP_FULL, PP_MAX_DEPTH, PP_OK, PP_TIMEOUT, pp_head,
+    pp_lease, pp_nap, pp_now_ns, pp_pack_begin, pp_port_spare_wakes, pp_push_close, pp_push_pack,
+    pp_ring_closed, pp_ring_elements, pp_spot_arm, pp_wait_pop, pp_wait_push,
 )
 from pypeln._core.memory cimport add
 
@@ -127,6 +127,16 @@ cdef class InPort:
         take the GIL from it for each.
         """
         self.nap_ns = <uint64_t>(seconds * 1e9)
+
+    def spare_wakes(self, double seconds):
+        """Sleep until several elements have come, if that takes no longer, where being woken for each would
+        cost those who compute more than waiting costs the elements."""
+        pp_port_spare_wakes(&self.port, <uint64_t>(seconds * 1e9))
+
+    @property
+    def spares_wakes(self):
+        """Whether `spare_wakes` was called."""
+        return self.port.patience.most_ns != 0
 
     def take(self, double timeout_s=-1.0):
         """Wait for the next element; END, CLOSED, or EMPTY once timeout_s has passed (negative: for ever)."""

@@ -23,7 +23,7 @@ from pypeln._core.queue import CLOSED, InPort
 from pypeln._core.results import Bypass, Results
 from pypeln.element import Element
 from pypeln.errors import ForkedRunError
-from pypeln.platforms import refuse_on_windows
+from pypeln.platforms import refuse_on_windows, usable_cpus
 from pypeln.run import inline_host
 from pypeln.run.callbacks import learn
 from pypeln.run.interrupts import interrupts_held
@@ -49,6 +49,10 @@ JOIN_S = 1.0
 # How long the consumer's thread leaves the event loop alone that has just given it many elements: the longest
 # that an element is delayed, and a hundred times what a hand-over of the GIL costs.
 LOOP_BATCH_S = 0.001
+
+# The longest that the consumer's thread leaves results of processes lying, where there are as many of those
+# as CPUs, and being woken for each result would take a CPU from one of them.
+LONGEST_NAP_S = 0.001
 
 _live: Living[Run] = Living()
 _ends_in_pid = 0
@@ -268,6 +272,9 @@ class Run:
         kinds = {self.plan.stages[id].kind for id in edge.producers}
         if edge.maxsize == 0 and kinds == {WorkerKind.TASK}:
             port.leave_alone(LOOP_BATCH_S)
+        busy = sum(places(stage) for stage in self.plan.stages if stage.kind is WorkerKind.PROCESS)
+        if kinds == {WorkerKind.PROCESS} and busy >= usable_cpus():
+            port.spare_wakes(LONGEST_NAP_S)
         return port
 
     def _jobs(self) -> list[Any]:

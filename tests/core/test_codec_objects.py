@@ -349,7 +349,7 @@ def test_a_module_that_makes_its_classes_when_asked_may_use_the_same_encoder(mon
 
 
 def test_arrays_and_other_values_in_objects_go_with_them_to_pickle():
-    for held in (np.arange(3), np.arange(10_000), 1j, {1, 2}, memoryview(b"m")):
+    for held in (np.arange(3), np.arange(10_000), 1j, range(2), memoryview(b"m")):
         payload = encode(Simple(held=held))
         assert not is_native(payload)
         assert np.all(decode(payload).held == held)
