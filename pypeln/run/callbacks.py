@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from types import FunctionType
 from typing import Any, NamedTuple, cast
 
 from pypeln.run.plan import PlannedStage
@@ -188,6 +189,9 @@ def _parameters(stage: PlannedStage, role: str, function: Callable[..., Any]) ->
 
 
 def _inspected(role: str, function: Callable[..., Any]) -> list[Parameter]:
+    first_is_element = role == "f"
+    if type(function) is FunctionType and not function.__dict__.keys() & {"__wrapped__", "__signature__"}:
+        return _of_plain(function, first_is_element)
     import inspect  # takes longer to import than the rest of pypeln
 
     kinds = inspect.Parameter
@@ -196,13 +200,27 @@ def _inspected(role: str, function: Callable[..., Any]) -> list[Parameter]:
     except (TypeError, ValueError):
         return []  # written in C, without a signature: it takes what it takes by position
     by_position = (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
-    if role == "f" and parameters and parameters[0].kind in by_position:
+    if first_is_element and parameters and parameters[0].kind in by_position:
         parameters = parameters[1:]
     return [
         (each.name, each.kind is not kinds.POSITIONAL_ONLY, each.default is kinds.empty)
         for each in parameters
         if each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
     ]
+
+
+def _of_plain(function: FunctionType, first_is_element: bool) -> list[Parameter]:
+    """What `inspect` would say of a function that a `def` or `lambda` has made."""
+    code = function.__code__
+    positional = code.co_varnames[: code.co_argcount]
+    by_name = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    without_default = code.co_argcount - len(function.__defaults__ or ())
+    parameters = [
+        (name, place >= code.co_posonlyargcount, place < without_default)
+        for place, name in enumerate(positional)
+    ]
+    parameters = parameters[1:] if first_is_element else parameters
+    return parameters + [(name, True, name not in (function.__kwdefaults__ or {})) for name in by_name]
 
 
 def _drop_awaitable(returned: Any) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 
@@ -83,7 +82,9 @@ def _forgotten(error: BaseException) -> list[int]:
     So in CPython 3.10 to 3.14. A function of its own, because a frame that keeps one of those it has called
     is kept by it.
     """
-    for frame, _ in traceback.walk_tb(error.__traceback__):
+    step = error.__traceback__
+    while step is not None:  # as `traceback` does, which takes longer to import than a process to start
+        frame, step = step.tb_frame, step.tb_next
         module, function = frame.f_globals.get("__name__"), frame.f_code.co_name
         if (module, function) == ("multiprocessing.popen_fork", "_launch"):
             if hasattr(frame.f_locals["self"], "pid"):

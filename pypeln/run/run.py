@@ -24,7 +24,6 @@ from pypeln._core.results import Bypass, Results
 from pypeln.element import Element
 from pypeln.errors import ForkedRunError
 from pypeln.platforms import refuse_on_windows, usable_cpus
-from pypeln.run import inline_host
 from pypeln.run.callbacks import learn
 from pypeln.run.interrupts import interrupts_held
 from pypeln.run.notes import add_note, note_end_of_main_thread
@@ -368,6 +367,8 @@ def _run(plan: Plan, return_index: bool, bypass: Bypass) -> Generator[Any, None,
     limits = TimeLimits()
     try:
         if all(stage.kind is WorkerKind.SYNC for stage in plan.stages):
+            from pypeln.run import inline_host
+
             elements: Iterable[Element] = inline_host.execute(plan, limits)
             if return_index:
                 yield from elements
@@ -393,6 +394,8 @@ def _run(plan: Plan, return_index: bool, bypass: Bypass) -> Generator[Any, None,
                 else:
                     elements = _elements(port)
                 if plan.trailing:
+                    from pypeln.run import inline_host
+
                     elements = inline_host.execute_trailing(plan.trailing, elements, limits, plan.stats)
                 for element in elements:
                     yield element if return_index else element.value

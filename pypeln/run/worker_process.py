@@ -8,7 +8,6 @@ on.
 from __future__ import annotations
 
 import atexit
-import dataclasses
 import gc
 import multiprocessing.util
 import os
@@ -46,9 +45,10 @@ from pypeln.transport.shared_memory import SharedQueue
 HANDED = ("report_fd", "alive_fd", "dump_fd", "stage_fd")
 
 
-@dataclasses.dataclass
 class ProcessJob:
     """All that one worker process needs. Inherited by a fork, pickled for a spawn.
+
+    A plain class, like those of `plan`: dataclasses are slow to import.
 
     Attributes:
         stage: Its stage.
@@ -72,28 +72,43 @@ class ProcessJob:
         death: Of what the worker before this one died, when its element is lost.
     """
 
-    stage: PlannedStage
-    worker: int
-    number: int
-    colleagues: range
-    holder: int
-    control: Segment
-    ledger: tuple[int, int]
-    arenas: Arenas
-    inlet: SharedQueue | None
-    outlets: list[tuple[SharedQueue, int]]
-    ends: list[bool]
-    lanes_in: int
-    windows: list[WindowPlan]
-    report_fd: int = -1
-    alive_fd: int = -1
-    dump_fd: int = -1
-    stage_fd: int = -1
-    stage_name: str = dataclasses.field(init=False)
-    death: WorkerDied | None = None
-
-    def __post_init__(self) -> None:
-        self.stage_name = self.stage.name
+    def __init__(
+        self,
+        *,
+        stage: PlannedStage,
+        worker: int,
+        number: int,
+        colleagues: range,
+        holder: int,
+        control: Segment,
+        ledger: tuple[int, int],
+        arenas: Arenas,
+        inlet: SharedQueue | None,
+        outlets: list[tuple[SharedQueue, int]],
+        ends: list[bool],
+        lanes_in: int,
+        windows: list[WindowPlan],
+        dump_fd: int,
+    ) -> None:
+        self.stage = stage
+        self.stage_name = stage.name
+        self.worker = worker
+        self.number = number
+        self.colleagues = colleagues
+        self.holder = holder
+        self.control = control
+        self.ledger = ledger
+        self.arenas = arenas
+        self.inlet = inlet
+        self.outlets = outlets
+        self.ends = ends
+        self.lanes_in = lanes_in
+        self.windows = windows
+        self.report_fd = -1
+        self.alive_fd = -1
+        self.dump_fd = dump_fd
+        self.stage_fd = -1
+        self.death: WorkerDied | None = None
 
     @property
     def calls_f(self) -> bool:

@@ -9,9 +9,8 @@ could fill it and leave no room for the results of those who would empty it.
 from __future__ import annotations
 
 import copyreg
-import dataclasses
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from pypeln import budget
 from pypeln._core.arena import Arenas
@@ -25,8 +24,7 @@ from pypeln.transport.in_process import DEFAULT_CAPACITY
 ALIGNMENT = 128
 
 
-@dataclasses.dataclass
-class Region:
+class Region(NamedTuple):
     """A part of the control segment."""
 
     offset: int

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from pypeln.run import callbacks
 from pypeln.run.callbacks import StageStatus, WorkerInfo, finish, finish_async, prepare, prepare_async
 from pypeln.run.plan import Emission, Operator, PlannedStage, WorkerKind
 
@@ -88,6 +90,23 @@ def test_f_gets_what_its_parameters_name(f: Callable[..., Any], expected: dict[s
     injection = prepare(stage_of(f, on_start=supply), INFO)
     assert injection.kwargs == expected
     assert not injection.wants_index
+
+
+SHAPES = [
+    "", "x", "x, y", "x=1", "x, y=2", "x, /", "x, y, /, z", "x, y=1, /, z=2", "*args", "*args, y",
+    "*args, y=1, z", "*, x", "*, x=1, y, z=2", "**kwargs", "x, *args, y, **kwargs",
+    "x, y, /, z=0, *, v, w=1, **kwargs",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["f", "on_start"])
+@pytest.mark.parametrize("parameters", SHAPES)
+def test_plain_functions_are_seen_as_inspect_sees_them(role: str, parameters: str) -> None:
+    """`inspect` takes long to import, and most functions do without."""
+    plain = eval(f"lambda {parameters}: (a := 1)")  # with a local variable behind the parameters
+    signed = eval(f"lambda {parameters}: 0")
+    signed.__signature__ = inspect.signature(plain)  # which makes it one for inspect
+    assert callbacks._inspected(role, plain) == callbacks._inspected(role, signed)
 
 
 def test_the_index_is_asked_for_by_name_too() -> None:
