@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Builds a free-threaded CPython from Debian's source package, once, and prints the path of its interpreter.
 #
-#   tests/freethreading/build_python.sh            3.13
-#   tests/freethreading/build_python.sh 3.14       of a newer Debian
+#   tests/freethreading/build_python.sh
 #   PYPELN_PYTHON_CACHE=/somewhere tests/freethreading/build_python.sh
 #
 # It stays below $PYPELN_PYTHON_CACHE, or else the user's cache directory (XDG_CACHE_HOME), so that only the first
@@ -10,14 +9,10 @@
 set -euo pipefail
 . "$(dirname "$0")/../support/debian.sh"
 
-version=${1-3.13}
-case $version in
-    3.13) suite=trixie ;;
-    *) suite=forky ;;
-esac
-package=python$version
+package=python3.13
+suite=trixie
 cache=${PYPELN_PYTHON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pypeln}/$package-freethreaded
-python=$cache/bin/python${version}t
+python=$cache/bin/python3.13t
 
 works() { [ -x "$python" ] && "$python" -c 'import sys, ctypes, ssl, zlib; sys.exit(sys._is_gil_enabled())' 2>/dev/null; }
 

