@@ -19,6 +19,7 @@ from libc.string cimport memcpy
 from pypeln._core.arena cimport Arenas, BlockView
 from pypeln._core.c cimport store64
 from pypeln._core.decoder cimport array_calls
+from pypeln._core.payload cimport T_NUMPY
 from pypeln._core.pickling cimport extent_of
 
 import pickle
@@ -37,6 +38,11 @@ cdef extern from "numpy/arrayobject.h":
     int PyArray_SetBaseObject(np.ndarray array, object base) except -1
     void PyArray_UpdateFlags(np.ndarray array, int flags)
     object PyArray_NewCopy(np.ndarray array, np.NPY_ORDER order)
+    void PyArray_ScalarAsCtype(object scalar, void *number)
+    object PyArray_Scalar(void *data, np.dtype descr, PyObject *base)
+
+cdef extern from "Python.h":
+    PyTypeObject *Py_TYPE(PyObject *value)
 
 cdef enum:
     PICKLED = 0xFF  # the dtype
@@ -49,10 +55,21 @@ cdef enum:
     DESCRIPTION_MAX = 4096
 
 COMMON = "?bBhHiIqQefdFD"
+NUMBERS = "?bBhHiIlLqQefdFD"
 cdef list dtypes = [np.dtype(char) for char in COMMON]
+# Of the scalars that are numbers, in this order: each is a type of its own, `long` and `long long` too.
+cdef list number_dtypes = [np.dtype(char) for char in NUMBERS]
+cdef list number_types = [dtype.type for dtype in number_dtypes]
+cdef PyTypeObject *number_type[32]
+cdef size_t number_nbytes[32]
+cdef unsigned char numbers = 0
+cdef object _dtype
+for _type, _dtype in zip(number_types, number_dtypes):
+    number_type[numbers] = <PyTypeObject *><PyObject *>_type
+    number_nbytes[numbers] = _dtype.itemsize
+    numbers += 1
 # For the type numbers of numpy's own dtypes: the place in COMMON + 1. `long` is one of two others.
 cdef unsigned char[256] codes
-cdef object _dtype
 for _code, _dtype in enumerate(dtypes):
     codes[<int>_dtype.num] = <unsigned char>(_code + 1)
 for _dtype in (np.dtype("l"), np.dtype("L")):
@@ -319,7 +336,30 @@ def array_on(bytes description not None, buffer):
         PyBuffer_Release(&data)
 
 
+cdef size_t put_number(PyObject *pointer, unsigned char *room) except? 0:
+    """Write one of numpy's scalars that are numbers; 0 when it is none."""
+    cdef PyTypeObject *kind = Py_TYPE(pointer)
+    cdef unsigned char i
+    for i in range(numbers):
+        if number_type[i] == kind:
+            room[0] = T_NUMPY
+            room[1] = i
+            PyArray_ScalarAsCtype(<object>pointer, room + 2)
+            return 2 + number_nbytes[i]
+    return 0
+
+
+cdef object get_number(unsigned char kind, const unsigned char *source, size_t nbytes, size_t *used):
+    """What `put_number` wrote behind the tag and the type. Raises ValueError when that is no number."""
+    if kind >= numbers or nbytes < number_nbytes[kind]:
+        raise ValueError(f"{nbytes} bytes are no number of type {kind}")
+    used[0] = number_nbytes[kind]
+    return PyArray_Scalar(<void *>source, number_dtypes[kind], NULL)
+
+
 array_calls.describe = describe
+array_calls.put_number = put_number
+array_calls.get_number = get_number
 array_calls.rebuild = rebuild
 array_calls.extent = extent
 array_calls.writeable = writeable

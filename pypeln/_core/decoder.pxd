@@ -33,6 +33,8 @@ cdef struct ArrayCalls:
     bint (*writeable)(PyObject *array) noexcept
     PyObject *(*base)(PyObject *array) noexcept
     PyObject *(*compact)(PyObject *array) except NULL
+    size_t (*put_number)(PyObject *value, unsigned char *room) except? 0
+    object (*get_number)(unsigned char kind, const unsigned char *source, size_t nbytes, size_t *used)
     PyObject *of_pickler         # the Arenas of who pickles at this moment, or NULL
 
 cdef ArrayCalls array_calls

@@ -176,6 +176,8 @@ cdef object decode_value(Cursor* cursor, int depth):
         return decode_array(cursor)
     if T_DATE <= tag <= T_TIMEDELTA:
         return decode_date(cursor, tag)
+    if tag == T_NUMPY:
+        return decode_number(cursor)
     cursor.at -= 1
     corrupt(cursor, f"no value begins with 0x{tag:02x}")
 
@@ -192,9 +194,7 @@ cdef object decode_array(Cursor* cursor):
     cdef size_t nbytes = 0, used = 0
     cdef bint read_only = False
     base = region(cursor, &data, &nbytes, &read_only)
-    if array_type() == NULL:
-        # It brings numpy, which processes without arrays do without.
-        import_module("pypeln._core.arrays")
+    know_arrays()
     try:
         value = array_calls.rebuild(
             cursor.at, cursor.end - cursor.at, &used, base, data, nbytes, not read_only)
@@ -298,6 +298,25 @@ cdef set decode_set(Cursor* cursor, int depth):
     if len(value) != size:
         corrupt(cursor, "a set has an item twice")
     return value
+
+
+cdef object decode_number(Cursor* cursor):
+    cdef unsigned char kind = take(cursor, 1)[0]
+    cdef size_t used = 0
+    know_arrays()
+    try:
+        value = array_calls.get_number(kind, cursor.at, cursor.end - cursor.at, &used)
+    except ValueError as error:
+        corrupt(cursor, str(error))
+    cursor.at += used
+    return value
+
+
+cdef int know_arrays() except -1:
+    """With numpy, which processes without arrays do without."""
+    if array_type() == NULL:
+        import_module("pypeln._core.arrays")
+    return 0
 
 
 cdef object decode_date(Cursor* cursor, unsigned char tag):

@@ -232,8 +232,8 @@ cdef class Encoder:
             return self._octets(value, T_BYTES, Bytes_AS_STRING(value), Bytes_GET_SIZE(value), single)
         if kind == array_type():
             return self._array(value, depth, single)
-        if kind != &PyDict_Type and kind != &PyTuple_Type and kind != &PyList_Type and dates_are_known():
-            nbytes = date_calls.put(value, self._room(1 + DATE_BYTES))
+        if kind != &PyDict_Type and kind != &PyTuple_Type and kind != &PyList_Type:
+            nbytes = self._number_or_date(value)
             if nbytes:
                 self.nbytes += nbytes
                 return NATIVE
@@ -258,6 +258,15 @@ cdef class Encoder:
             found = self._object(value, depth)
         self.owned = owned
         return found
+
+    cdef size_t _number_or_date(self, PyObject* value) except? 0:
+        """What modules know that may not be imported: 0 when they do not, or it is something else."""
+        cdef size_t nbytes = 0
+        if array_type() != NULL:
+            nbytes = array_calls.put_number(value, self._room(NUMPY_MAX))
+        if nbytes == 0 and dates_are_known():
+            nbytes = date_calls.put(value, self._room(1 + DATE_BYTES))
+        return nbytes
 
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1:
         cdef Py_ssize_t i, size = PyTuple_GET_SIZE(value)

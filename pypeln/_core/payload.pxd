@@ -11,6 +11,7 @@ of the payload. The head is one value:
                           case), BIG_INT (two's complement)
     tag|0x20 offset size  the same of BYTES and STR*, the bytes being a piece
     tag size values       TUPLE LIST SET FROZENSET DICT (key, value, key, value, ...)
+    NUMPY type bytes      a number of numpy's, as `arrays` writes it
     tag 12 bytes          DATE TIME DATETIME TIMEDELTA, as `dates` writes them
     OBJECT name size ...  an object of the class of that name, a STR, and its attributes as in a DICT
     ARRAY region ...      a numpy array: its data, and its description as `arrays` writes it
@@ -53,6 +54,7 @@ cdef enum:
     T_TIME = 0x17
     T_DATETIME = 0x18
     T_TIMEDELTA = 0x19
+    T_NUMPY = 0x1A
     T_PIECE = 0x20  # a flag
     T_SHORT_STR = 0x40
     T_SHORT_INT = 0x80
@@ -71,6 +73,7 @@ cdef enum:
     REGION_MIN = 2    # bytes that a region takes at least
 
     DATE_BYTES = 12   # behind the tag
+    NUMPY_MAX = 18    # a number of numpy's, with its tag
 
     # The bytes of an array's description, at most.
     DESCRIPTION_MAX = 4096

@@ -80,6 +80,7 @@ cdef class OwnPorts:
 
     cdef uint64_t number  # of the queue
     cdef uint64_t generation
+    cdef OwnPorts former  # those of the process that this one is a fork of: a call may be under way in them
     cdef InPort inlet
     cdef OutPort outlet
     cdef pp_head head  # of the next element that is put: those with consecutive numbers can share a slot
@@ -118,9 +119,11 @@ cdef class UserQueue:
         return self.find_own(known)
 
     cdef void *find_own(self, pp_known_ports *known) except NULL:
-        cdef OwnPorts ports = getattr(self.ports, "own", None)
-        if ports is None or ports.generation != generation:
-            ports = self.ports.own = OwnPorts(self.number)
+        cdef OwnPorts former = getattr(self.ports, "own", None), ports = former
+        if former is None or former.generation != generation:
+            ports = OwnPorts(self.number)
+            ports.former = former
+            self.ports.own = ports
         known.queue = self.number
         known.generation = generation
         known.ports = <void *>ports

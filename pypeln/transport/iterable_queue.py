@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Q = TypeVar("Q", bound="InProcessQueue | SharedQueue")
 
-# Places with maxsize=0. Between stages 8192 do, because somebody always takes; into these queues a program
+# Elements with maxsize=0. Between stages 8192 do, because somebody always takes; into these queues a program
 # may put all that it has before anybody does. Address space until they are used.
 UNBOUNDED = 1 << 20
 

@@ -40,6 +40,8 @@ def same(left, right):
         return len(left) == len(right) and all(map(same, left, right))
     if type(left) is dict:
         return same(list(left.items()), list(right.items()))
+    if isinstance(left, np.generic):
+        return left.tobytes() == right.tobytes()
     if type(left) in (datetime.datetime, datetime.time):
         return left == right and left.tzinfo is right.tzinfo and left.fold == right.fold
     return bool(left == right)
@@ -76,6 +78,9 @@ NATIVE = [
     *[datetime.time.min, datetime.time.max, datetime.time(1, 2, 3, 4, fold=1)],
     *[datetime.time(5, tzinfo=datetime.timezone.utc), datetime.time(5, tzinfo=datetime.timezone.utc, fold=1)],
     *[datetime.timedelta.min, datetime.timedelta.max, datetime.timedelta(-1, 5, 6), datetime.timedelta()],
+    *[np.dtype(char).type(value) for char in "?bBhHiIlLqQefdFD" for value in (0, 1)],
+    *[np.float64(math.nan), np.float64(-0.0), np.int64(-(2**63)), np.uint64(2**64 - 1), np.complex64(1 + 2j)],
+    {"mean": np.float64(1.5), "counts": (np.int32(1), np.uint8(255)), np.int64(3): np.bool_(True)},
     [{"at": datetime.datetime(2024, 1, 1, 12), "for": datetime.timedelta(1)}, datetime.date(2024, 1, 1)],
 ]
 
@@ -145,6 +150,9 @@ SUBCLASSES = [
     Tag("ab"),
     {1, Colour.RED, Point(1, 2)},
     Day(2024, 1, 1),
+    np.longdouble(1.5),
+    np.str_("ab"),
+    np.datetime64("2024-01-01"),
     datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1))),
     datetime.datetime(2024, 1, 1, tzinfo=Zone()),
     datetime.time(1, tzinfo=Zone()),

@@ -65,6 +65,8 @@ class Damaged:
 
 def a_value(chance: random.Random, depth: int = 0) -> object:
     """A plain value: none of these is sent as a pickle."""
+    import numpy as np
+
     leaves: list[Callable[[], object]] = [
         lambda: None,
         lambda: chance.random() < 0.5,
@@ -80,6 +82,7 @@ def a_value(chance: random.Random, depth: int = 0) -> object:
             chance.randrange(24), microsecond=chance.randrange(10**6), fold=chance.randrange(2)
         ),
         lambda: datetime.timedelta(chance.randrange(-(10**6), 10**6), microseconds=chance.randrange(10**6)),
+        lambda: np.dtype(chance.choice("?bHiqefdD")).type(chance.randrange(2)),
         lambda: {chance.randrange(9) for _ in range(chance.randrange(4))},
         lambda: frozenset(str(chance.random()) for _ in range(chance.randrange(4))),
     ]
