@@ -47,6 +47,9 @@ cdef extern from "Python.h":
     void PyUnicode_InternInPlace(PyObject** text)
     bint PyUnicode_CHECK_INTERNED(PyObject* text)
     object pp_new "PyBaseObject_Type.tp_new" (PyTypeObject* cls, object arguments, void* keywords)
+    bint PyType_HasFeature(PyTypeObject* cls, unsigned long feature)
+    const unsigned long Py_TPFLAGS_TUPLE_SUBCLASS
+    object pp_new_tuple "PyTuple_Type.tp_new" (PyTypeObject* cls, object arguments, void* keywords)
     void Py_XDECREF(PyObject* value)
 
 
@@ -147,9 +150,11 @@ cdef object decode_value(Cursor* cursor, int depth):
     if tag == T_INT64:
         memcpy(&int64, take(cursor, 8), 8)
         return PyLong_FromLongLong(int64)
-    if T_TUPLE <= tag <= T_DICT or tag == T_OBJECT or tag == T_SET or tag == T_FROZENSET:
+    if T_TUPLE <= tag <= T_DICT or tag == T_OBJECT or tag == T_SET or tag == T_FROZENSET or tag == T_NAMED:
         if depth == MAX_DEPTH:
             corrupt(cursor, "containers are nested too deep")
+        if tag == T_NAMED:
+            return decode_named_tuple(cursor, depth)
         if tag == T_SET:
             return decode_set(cursor, depth)
         if tag == T_FROZENSET:
@@ -345,11 +350,19 @@ cdef dict decode_dict(Cursor* cursor, int depth):
     return value
 
 
+cdef object decode_named_tuple(Cursor* cursor, int depth):
+    cdef object cls = decode_class(cursor, True)
+    cdef tuple items = decode_tuple(cursor, depth)
+    if len(items) != len(cls._fields):
+        corrupt(cursor, f"a {cls.__name__} has {len(cls._fields)} items, and not {len(items)}")
+    return pp_new_tuple(<PyTypeObject*>cls, (items,), NULL)
+
+
 cdef object decode_object(Cursor* cursor, int depth):
     cdef Py_ssize_t _i, size
     cdef dict attributes
     cdef object key, item
-    cdef object cls = decode_class(cursor)
+    cdef object cls = decode_class(cursor, False)
     cdef object value = pp_new(<PyTypeObject*>cls, (), NULL)
     size = take_count(cursor, 2)
     attributes = PyObject_GenericGetDict(value, NULL)
@@ -362,7 +375,7 @@ cdef object decode_object(Cursor* cursor, int depth):
     return value
 
 
-cdef object decode_class(Cursor* cursor):
+cdef object decode_class(Cursor* cursor, bint named):
     cdef Opening opening = <Opening>cursor.opening
     cdef PyObject* known
     cdef object name = decode_value(cursor, MAX_DEPTH)
@@ -376,12 +389,15 @@ cdef object decode_class(Cursor* cursor):
         classes = opening.classes
     known = PyDict_GetItemWithError(classes, name)
     if known != NULL:
-        return <object>known
-    try:
-        cls = class_of(<str>name)
-    except LookupError as error:
-        corrupt(cursor, error.args[0])
-    classes[name] = cls
+        cls = <object>known
+    else:
+        try:
+            cls = class_of(<str>name)
+        except LookupError as error:
+            corrupt(cursor, error.args[0])
+        classes[name] = cls
+    if PyType_HasFeature(<PyTypeObject*>cls, Py_TPFLAGS_TUPLE_SUBCLASS) != named:
+        corrupt(cursor, f"{name!r} is {'no' if named else 'a'} named tuple")
     return cls
 
 

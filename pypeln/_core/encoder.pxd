@@ -61,6 +61,8 @@ cdef class Encoder:
     cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef size_t _number_or_date(self, PyObject* value) except? 0
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1
+    cdef int _named_tuple(self, PyObject* value, int depth, bint single, bint once) except -1
+    cdef int _items_of_tuple(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef int _list(self, list value, int depth) except -1
     cdef int _set(self, object value, int tag, int depth) except -1
     cdef int _dict(self, dict value, int depth) except -1

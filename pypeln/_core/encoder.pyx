@@ -55,6 +55,7 @@ cdef extern from "Python.h":
     int PyUnicode_KIND(PyObject* value)
     void* PyUnicode_DATA(PyObject* value)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* value)
+    bint PyTuple_Check(PyObject* value)
     Py_ssize_t PyTuple_GET_SIZE(PyObject* value)
     PyObject* PyTuple_GET_ITEM(PyObject* value, Py_ssize_t i)
     Py_ssize_t PyList_GET_SIZE(PyObject* value)
@@ -240,7 +241,7 @@ cdef class Encoder:
         if depth == MAX_DEPTH:
             return NOT_NATIVE
         # The outermost container has callers' references as well, so its count says nothing.
-        if kind != &PyTuple_Type and not (single and once and depth > 0) and self._may_be_met_again(value):
+        if not PyTuple_Check(value) and not (single and once and depth > 0) and self._may_be_met_again(value):
             return NOT_NATIVE
         owned = self.owned
         self.owned = owned and (single or depth == 0)
@@ -254,6 +255,8 @@ cdef class Encoder:
             found = self._set(<object>value, T_SET, depth)
         elif kind == &PyFrozenSet_Type:
             found = self._set(<object>value, T_FROZENSET, depth)
+        elif PyTuple_Check(value):
+            found = self._named_tuple(value, depth, single, once)
         else:
             found = self._object(value, depth)
         self.owned = owned
@@ -269,11 +272,25 @@ cdef class Encoder:
         return nbytes
 
     cdef int _tuple(self, PyObject* value, int depth, bint single, bint once) except -1:
+        self._room(1)[0] = T_TUPLE
+        self.nbytes += 1
+        return self._items_of_tuple(value, depth, single, once)
+
+    cdef int _named_tuple(self, PyObject* value, int depth, bint single, bint once) except -1:
+        cdef str name = self._name_of(<object>Py_TYPE(value))
+        if name is None:
+            return NOT_NATIVE
+        self._room(1)[0] = T_NAMED
+        self.nbytes += 1
+        self._str(<PyObject*>name, True)
+        return self._items_of_tuple(value, depth, single, once)
+
+    cdef int _items_of_tuple(self, PyObject* value, int depth, bint single, bint once) except -1:
         cdef Py_ssize_t i, size = PyTuple_GET_SIZE(value)
         cdef size_t start = self.nbytes
         cdef PyObject* item
         once = once and single
-        self._size(T_TUPLE, size)
+        self._number(size)
         for i in range(size):
             item = PyTuple_GET_ITEM(value, i)
             if self._native(item, depth + 1, references_to(item) == 1, once) != NATIVE:

@@ -14,6 +14,7 @@ of the payload. The head is one value:
     NUMPY type bytes      a number of numpy's, as `arrays` writes it
     tag 12 bytes          DATE TIME DATETIME TIMEDELTA, as `dates` writes them
     OBJECT name size ...  an object of the class of that name, a STR, and its attributes as in a DICT
+    NAMED name size ...   a named tuple of the class of that name, and its items as in a TUPLE
     ARRAY region ...      a numpy array: its data, and its description as `arrays` writes it
     PICKLE ...            count, a region for each of the out-of-band buffers of pickle protocol 5, the
                           pickle stream as BYTES. Only at the start.
@@ -55,6 +56,7 @@ cdef enum:
     T_DATETIME = 0x18
     T_TIMEDELTA = 0x19
     T_NUMPY = 0x1A
+    T_NAMED = 0x1B
     T_PIECE = 0x20  # a flag
     T_SHORT_STR = 0x40
     T_SHORT_INT = 0x80

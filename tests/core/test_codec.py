@@ -11,6 +11,7 @@ import pickle
 import struct
 import sys
 import threading
+import typing
 import weakref
 
 import numpy as np
@@ -40,6 +41,8 @@ def same(left, right):
         return len(left) == len(right) and all(map(same, left, right))
     if type(left) is dict:
         return same(list(left.items()), list(right.items()))
+    if isinstance(left, tuple):
+        return same(tuple(left), tuple(right))
     if isinstance(left, np.generic):
         return left.tobytes() == right.tobytes()
     if type(left) in (datetime.datetime, datetime.time):
@@ -49,6 +52,18 @@ def same(left, right):
 
 EDGES = sorted({sign * 2**bits + near for bits in (0, 4, 7, 8, 15, 16, 31, 32, 63, 64, 65, 200)
                 for sign in (-1, 1) for near in (-1, 0, 1)} | {-17, -16, 111, 112, 10**40})  # fmt: skip
+
+Point = collections.namedtuple("Point", "x y")
+
+
+class Named(typing.NamedTuple):
+    name: str
+    values: list
+    more: object = None
+
+    def first(self):
+        return self.values[0]
+
 
 NATIVE = [
     None,
@@ -81,6 +96,8 @@ NATIVE = [
     *[np.dtype(char).type(value) for char in "?bBhHiIlLqQefdFD" for value in (0, 1)],
     *[np.float64(math.nan), np.float64(-0.0), np.int64(-(2**63)), np.uint64(2**64 - 1), np.complex64(1 + 2j)],
     {"mean": np.float64(1.5), "counts": (np.int32(1), np.uint8(255)), np.int64(3): np.bool_(True)},
+    *[Point(1, 2.5), Point((), [Point(None, {"a": Point(1, 2)})]), [Point(n, str(n)) for n in range(300)]],
+    *[Named("n", [1, 2]), Named("n", [], Named("m", [Point(1, 2)])), {Point(1, 2): {Point(3, 4)}}],
     [{"at": datetime.datetime(2024, 1, 1, 12), "for": datetime.timedelta(1)}, datetime.date(2024, 1, 1)],
 ]
 
@@ -108,11 +125,12 @@ class Name(str):
     __slots__ = ("extra",)
 
 
-Point = collections.namedtuple("Point", "x y")
-
-
 class Bag(list):
     pass
+
+
+class Located(Point):
+    __slots__ = ()
 
 
 class Tags(set):
@@ -141,14 +159,14 @@ class Zone(datetime.tzinfo):
 SUBCLASSES = [
     Colour.RED,
     Name("n"),
-    Point(1, 2),
+    Located(1, 2),
     Bag([1, 2]),
     collections.OrderedDict(a=1),
     collections.Counter("aab"),
     collections.defaultdict(list, a=[1]),
     Tags("ab"),
     Tag("ab"),
-    {1, Colour.RED, Point(1, 2)},
+    {1, Colour.RED, Located(1, 2)},
     Day(2024, 1, 1),
     np.longdouble(1.5),
     np.str_("ab"),
@@ -162,7 +180,7 @@ SUBCLASSES = [
     range(5),
     array.array("d", range(1000)),
     [Colour.RED, 1],
-    {"p": Point(1, 2)},
+    {"p": Located(1, 2)},
 ]
 
 

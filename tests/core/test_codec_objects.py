@@ -1,6 +1,7 @@
 """Objects in the codec: plain ones natively, all others by pickle, and nobody can tell which from outside."""
 
 import abc
+import collections
 import copyreg
 import dataclasses
 import functools
@@ -433,3 +434,94 @@ def test_objects_go_through_a_pipeline(front):
     results = list(front.map(moved, points, workers=2) | pl.th.ordered)
     assert results == [Point(n + 1, tags=[n]) for n in range(500)]
     assert points == [Point(n, tags=[n]) for n in range(500)]
+
+
+Pair = collections.namedtuple("Pair", "left right")
+Elsewhere = collections.namedtuple("Elsewhere", "x")
+Elsewhere.__qualname__ = "NotThere"
+
+
+class Typed(typing.NamedTuple):
+    left: int
+    right: object = "default"
+
+    def total(self):
+        return self.left + len(self.right)
+
+
+class Inherits(Pair):
+    __slots__ = ()
+
+
+class MakesItself(typing.NamedTuple):
+    x: int
+
+
+MakesItself.__new__ = lambda cls, x: tuple.__new__(cls, (x + 1,))
+
+
+class PicklesItself(typing.NamedTuple):
+    x: int
+
+    def __reduce__(self):
+        return PicklesItself, (self.x,)
+
+
+class GivesArguments(typing.NamedTuple):
+    x: int
+
+
+GivesArguments.__getnewargs__ = lambda self: (self.x,)
+
+
+@pytest.mark.parametrize(
+    "value", [Pair(1, [2]), Typed(3), Typed(4, "four"), Pair(Pair(1, 2), {"k": Typed(5)})]
+)
+def test_named_tuples_travel_natively(value):
+    payload = encode(value)
+    assert is_native(payload)
+    arrived = decode(payload)
+    assert arrived == value == pickle.loads(pickle.dumps(value))
+    assert repr(arrived) == repr(value)
+    if isinstance(value, Typed) and isinstance(value.right, str):
+        assert arrived.total() == value.total()
+
+
+@pytest.mark.parametrize("value", [Inherits(1, 2), PicklesItself(1), GivesArguments(1)])
+def test_named_tuples_with_a_say_in_how_they_are_pickled_are_pickled(value):
+    payload = encode(value)
+    assert not is_native(payload)
+    assert decode(payload) == value
+
+
+def test_a_named_tuple_that_makes_itself_is_made_by_it():
+    payload = encode([tuple.__new__(MakesItself, (1,))])
+    assert not is_native(payload)
+    assert decode(payload) == [(2,)]
+
+
+def test_a_named_tuple_that_is_not_where_it_says_is_an_error_of_pickle():
+    with pytest.raises(pickle.PicklingError):
+        encode(Elsewhere(1))
+
+
+def test_an_array_in_a_named_tuple_arrives():
+    for array in (np.arange(3), np.arange(10_000)):
+        payload = encode(Pair(array, 1))
+        assert is_native(payload)
+        assert np.array_equal(decode(payload).left, array)
+
+
+def test_a_named_tuple_needs_as_many_items_as_it_has_names():
+    payload = encode(Pair(1, 2))
+    assert payload[-3] == 2  # how many items follow
+    with pytest.raises(CorruptElement, match="a Pair has 2 items, and not 1"):
+        decode(payload[:-3] + b"\x01" + payload[-1:])
+
+
+def test_a_class_is_made_by_its_kind_only():
+    named, plain = encode(Pair(1, 2)), encode(Simple(a=1))
+    with pytest.raises(CorruptElement, match="is a named tuple"):
+        decode(bytes([OBJECT]) + named[1:])
+    with pytest.raises(CorruptElement, match="is no named tuple"):
+        decode(named[:1] + plain[1:])

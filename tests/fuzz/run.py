@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from native import Native
 
@@ -63,6 +64,13 @@ class Damaged:
     """Whose objects are sent natively."""
 
 
+class DamagedTuple(NamedTuple):
+    """The same."""
+
+    x: object
+    y: object
+
+
 def a_value(chance: random.Random, depth: int = 0) -> object:
     """A plain value: none of these is sent as a pickle."""
     import numpy as np
@@ -89,7 +97,9 @@ def a_value(chance: random.Random, depth: int = 0) -> object:
     if depth > 3 or chance.random() < 0.4:
         return chance.choice(leaves)()
     children = [a_value(chance, depth + 1) for _ in range(chance.randrange(5))]
-    kind = chance.choice(["list", "tuple", "dict", "object"])
+    kind = chance.choice(["list", "tuple", "dict", "object", "named"])
+    if kind == "named":
+        return DamagedTuple(a_value(chance, depth + 1), children)
     if kind == "object":
         made = Damaged()
         vars(made).update({f"field{number}": child for number, child in enumerate(children)})
