@@ -376,6 +376,8 @@ def _run(plan: Plan, return_index: bool, bypass: Bypass) -> Generator[Any, None,
                 for element in elements:
                     yield element.value
             return
+        if plan.trailing:
+            import pypeln.run.inline_host  # noqa: F401  # while there is all that an import needs
         run = Run(plan)
         try:
             run.start()
