@@ -55,7 +55,7 @@ cdef enum:
     DESCRIPTION_MAX = 4096
 
 COMMON = "?bBhHiIqQefdFD"
-NUMBERS = "?bBhHiIlLqQefdFD"
+cdef str NUMBERS = "?bBhHiIlLqQefdFD"
 cdef list dtypes = [np.dtype(char) for char in COMMON]
 # Of the scalars that are numbers, in this order: each is a type of its own, `long` and `long long` too.
 cdef list number_dtypes = [np.dtype(char) for char in NUMBERS]
