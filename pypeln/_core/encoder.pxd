@@ -31,8 +31,12 @@ cdef class Encoder:
     cdef size_t piece_capacity
     cdef list held               # owners of the pieces' bytes
     cdef size_t repeated         # bytes written more than once as far as reference counts can tell
-    cdef PyObject* seen[16]      # mutable containers that may be met again; compared, never followed
-    cdef int nseen
+    # Mutable containers that may be met again; compared, never followed. Many are in the table alone.
+    cdef PyObject* seen[16]
+    cdef PyObject** seen_more    # by address, NULL where free
+    cdef size_t seen_size        # a power of two, or 0 while there is no table
+    cdef size_t nseen
+    cdef bint snapshots          # containers are copied before they are walked, for others change them
     cdef Loans loans             # what is referred to where it lies
     cdef int known               # references to the value that its sender will drop; 0: some may stay
     cdef PyObject* root          # the value being encoded
@@ -57,6 +61,7 @@ cdef class Encoder:
     # The payload has been laid out; its references are still to be sent.
     cdef void written(self)
 
+    cdef int _all_of(self, PyObject* value) except -1
     cdef bint _learns_of_more(self) except -1
     cdef int _native(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef size_t _number_or_date(self, PyObject* value) except? 0
@@ -65,8 +70,10 @@ cdef class Encoder:
     cdef int _items_of_tuple(self, PyObject* value, int depth, bint single, bint once) except -1
     cdef int _list(self, list value, int depth) except -1
     cdef int _set(self, object value, int tag, int depth) except -1
+    cdef int _items_of_list(self, list items, int tag, int depth, int holders) except -1
     cdef int _dict(self, dict value, int depth) except -1
-    cdef int _items(self, dict value, int depth, bint attributes) except -1
+    cdef int _pairs(self, dict value, int depth, bint attributes) except -1
+    cdef int _pairs_of_dict(self, dict value, int depth, int holders, bint attributes) except -1
     cdef int _object(self, PyObject* value, int depth) except -1
     cdef str _name_of(self, object cls)
     cdef int _int(self, PyObject* value) except -1
@@ -86,6 +93,9 @@ cdef class Encoder:
     cdef int _number(self, size_t number) except -1
     cdef int _piece(self, object owner, const void* source, size_t nbytes) except -1
     cdef bint _may_be_met_again(self, PyObject* container) noexcept
+    cdef int _met_again(self) noexcept
+    cdef bint _is_in_table(self, PyObject* container) noexcept
+    cdef bint _grow_table(self) noexcept
     cdef bint _repeats_too_much(self, size_t nbytes) noexcept
     cdef unsigned char* _room(self, size_t nbytes) except NULL
     cdef int _grow(self, size_t nbytes) except -1

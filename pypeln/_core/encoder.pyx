@@ -9,10 +9,12 @@ nests deeper than MAX_DEPTH, or holds one mutable container twice, whose identit
 cimport cython
 from cpython.buffer cimport Py_buffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from cpython.dict cimport PyDict_Copy
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF
+from cpython.sequence cimport PySequence_List
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -27,7 +29,7 @@ from pypeln._core.objects cimport name_of
 from pypeln._core.ownership cimport Reach
 from pypeln._core.payload cimport *
 from pypeln._core.pickling cimport Extent, Pickling
-from pypeln._core.references cimport references_to
+from pypeln._core.references cimport OTHERS_RUN, references_to
 from pypeln._core.scalars cimport PP_UNICODE_READY, put_float, put_int, singleton_tag
 
 import copyreg
@@ -71,8 +73,10 @@ cdef extern from "Python.h":
 cdef enum:
     NATIVE = 0  # what Encoder._native found
     NOT_NATIVE = 1
+    CHANGED = 2  # by another thread, or by the garbage collector, while it was walked
 
-    SEEN_MAX = 16  # as long as Encoder.seen
+    SEEN_FIRST = 16  # as long as Encoder.seen
+    SEEN_KEPT = 8192  # clear() frees a larger table of those above
 
     # Copying 2 KiB twice costs less than the book-keeping of a piece; above it the second copy shows.
     PIECE_MIN = 2048
@@ -116,6 +120,7 @@ cdef class Encoder:
     def __dealloc__(self):
         PyMem_RawFree(self.data)
         PyMem_RawFree(self.pieces)
+        PyMem_RawFree(self.seen_more)
 
     def to_bytes(self, value):
         """Encode a value and return its payload.
@@ -142,17 +147,18 @@ cdef class Encoder:
 
     cdef int encode(self, object value) except -1:
         cdef int found
-        self._forget()
-        self.reached = False
+        self.reached = self.snapshots = False
         self.root = <PyObject*>value
         self.owned = self.known != 0 and references_to(<PyObject*>value) == self.known
-        found = self._native(<PyObject*>value, 0, True, True)
+        found = self._all_of(self.root)
+        if found == CHANGED:
+            # Not to pickle: in free-threaded builds that crashes on what others change.
+            self.snapshots = True
+            found = self._all_of(self.root)
         if found != NATIVE and self._learns_of_more():
-            self._forget()
-            found = self._native(<PyObject*>value, 0, True, True)
+            found = self._all_of(self.root)
         if found == NATIVE and self.ndoubted and self._doubt_is_cleared():
-            self._forget()
-            found = self._native(<PyObject*>value, 0, True, True)
+            found = self._all_of(self.root)
         if found != NATIVE:
             self._forget()
             self._pickle(value)
@@ -164,6 +170,10 @@ cdef class Encoder:
         if self.loans.ncounted:
             self.loans.report()
         return 0
+
+    cdef int _all_of(self, PyObject* value) except -1:
+        self._forget()
+        return self._native(value, 0, True, True)
 
     cdef bint _learns_of_more(self) except -1:
         """Whether there may be arrays or dates from now on, and were none before."""
@@ -206,6 +216,10 @@ cdef class Encoder:
             PyMem_RawFree(self.data)
             self.data = NULL
             self.capacity = 0
+        if self.seen_size > SEEN_KEPT:
+            PyMem_RawFree(self.seen_more)
+            self.seen_more = NULL
+            self.seen_size = 0
 
     # ---- what is native
 
@@ -242,7 +256,7 @@ cdef class Encoder:
             return NOT_NATIVE
         # The outermost container has callers' references as well, so its count says nothing.
         if not PyTuple_Check(value) and not (single and once and depth > 0) and self._may_be_met_again(value):
-            return NOT_NATIVE
+            return self._met_again()
         owned = self.owned
         self.owned = owned and (single or depth == 0)
         if kind == &PyTuple_Type:
@@ -289,55 +303,63 @@ cdef class Encoder:
         cdef Py_ssize_t i, size = PyTuple_GET_SIZE(value)
         cdef size_t start = self.nbytes
         cdef PyObject* item
+        cdef int found
         once = once and single
         self._number(size)
         for i in range(size):
             item = PyTuple_GET_ITEM(value, i)
-            if self._native(item, depth + 1, references_to(item) == 1, once) != NATIVE:
-                return NOT_NATIVE
+            found = self._native(item, depth + 1, references_to(item) == 1, once)
+            if found != NATIVE:
+                return found
         if not single and self._repeats_too_much(self.nbytes - start):
             return NOT_NATIVE
         return NATIVE
 
+    cdef int _list(self, list value, int depth) except -1:
+        if self.snapshots:
+            return self._items_of_list(PySequence_List(value), T_LIST, depth, 2)
+        return self._items_of_list(value, T_LIST, depth, 1)
+
+    cdef int _set(self, object value, int tag, int depth) except -1:
+        # What is in a set can only be asked for by iterating.
+        return self._items_of_list(PySequence_List(value), tag, depth, 2)
+
     # No Python code runs while a container is walked, with two exceptions: the allocations of _int may
     # start the garbage collector (up to CPython 3.11) and a nested critical section may let another
     # thread in (free-threaded builds). Hence the references to items and the counting.
-    cdef int _list(self, list value, int depth) except -1:
+    #
+    # holders: what has a reference to each item: the container, and this function's own list of its items.
+    cdef int _items_of_list(self, list items, int tag, int depth, int holders) except -1:
         cdef Py_ssize_t i = 0, size
         cdef bint single
         cdef object item
-        with cython.critical_section(value):
-            size = PyList_GET_SIZE(<PyObject*>value)
-            self._size(T_LIST, size)
-            while i < size and i < PyList_GET_SIZE(<PyObject*>value):
-                single = references_to(PyList_GET_ITEM(<PyObject*>value, i)) == 1
-                item = <object>PyList_GET_ITEM(<PyObject*>value, i)
-                if self._native(<PyObject*>item, depth + 1, single, True) != NATIVE:
-                    return NOT_NATIVE
+        cdef int found
+        with cython.critical_section(items):
+            size = PyList_GET_SIZE(<PyObject*>items)
+            self._size(tag, size)
+            while i < size and i < PyList_GET_SIZE(<PyObject*>items):
+                single = references_to(PyList_GET_ITEM(<PyObject*>items, i)) == holders
+                item = <object>PyList_GET_ITEM(<PyObject*>items, i)
+                found = self._native(<PyObject*>item, depth + 1, single, True)
+                if found != NATIVE:
+                    return found
                 i += 1
-            return NATIVE if i == size == PyList_GET_SIZE(<PyObject*>value) else NOT_NATIVE
-
-    cdef int _set(self, object value, int tag, int depth) except -1:
-        # Of its items, which nobody else has, a list: what is in a set can only be asked for by iterating.
-        cdef list items = list(value)
-        cdef Py_ssize_t i
-        cdef PyObject* item
-        self._size(tag, PyList_GET_SIZE(<PyObject*>items))
-        for i in range(PyList_GET_SIZE(<PyObject*>items)):
-            item = PyList_GET_ITEM(<PyObject*>items, i)
-            # One reference is the set's, one the list's.
-            if self._native(item, depth + 1, references_to(item) == 2, True) != NATIVE:
-                return NOT_NATIVE
-        return NATIVE
+            return NATIVE if i == size == PyList_GET_SIZE(<PyObject*>items) else CHANGED
 
     cdef int _dict(self, dict value, int depth) except -1:
         self._room(1)[0] = T_DICT
         self.nbytes += 1
-        return self._items(value, depth, False)
+        return self._pairs(value, depth, False)
 
-    cdef int _items(self, dict value, int depth, bint attributes) except -1:
+    cdef int _pairs(self, dict value, int depth, bint attributes) except -1:
+        if self.snapshots:
+            return self._pairs_of_dict(PyDict_Copy(value), depth, 2, attributes)
+        return self._pairs_of_dict(value, depth, 1, attributes)
+
+    cdef int _pairs_of_dict(self, dict value, int depth, int holders, bint attributes) except -1:
         cdef Py_ssize_t position = 0, met = 0, size
         cdef bint single_key, single_item
+        cdef int found
         cdef object key, item
         cdef PyObject* key_pointer
         cdef PyObject* item_pointer
@@ -348,15 +370,16 @@ cdef class Encoder:
                 met += 1
                 if attributes and not _is_plain_name(key_pointer):
                     return NOT_NATIVE
-                single_key = references_to(key_pointer) == 1
-                single_item = references_to(item_pointer) == 1
+                single_key = references_to(key_pointer) == holders
+                single_item = references_to(item_pointer) == holders
                 key = <object>key_pointer
                 item = <object>item_pointer
-                if self._native(<PyObject*>key, depth + 1, single_key, True) != NATIVE:
-                    return NOT_NATIVE
-                if self._native(<PyObject*>item, depth + 1, single_item, True) != NATIVE:
-                    return NOT_NATIVE
-            return NATIVE if met == size else NOT_NATIVE
+                found = self._native(<PyObject*>key, depth + 1, single_key, True)
+                if found == NATIVE:
+                    found = self._native(<PyObject*>item, depth + 1, single_item, True)
+                if found != NATIVE:
+                    return found
+            return NATIVE if met == size else CHANGED
 
     cdef int _object(self, PyObject* value, int depth) except -1:
         cdef object cls = <object>Py_TYPE(value)
@@ -372,7 +395,7 @@ cdef class Encoder:
         self.nbytes += 1
         self._str(<PyObject*>name, True)
         self.within += 1
-        found = self._items(<dict>attributes, depth, True)
+        found = self._pairs(<dict>attributes, depth, True)
         self.within -= 1
         if found != NATIVE and self.met_array:
             self.classes[cls] = None
@@ -448,7 +471,7 @@ cdef class Encoder:
             self.met_array = True
             return NOT_NATIVE
         if depth > 0 and not single and self._may_be_met_again(value):
-            return NOT_NATIVE
+            return self._met_again()
         self._room(1)[0] = T_ARRAY
         self.nbytes += 1
         array_calls.extent(value, &low, &nbytes)
@@ -647,15 +670,60 @@ cdef class Encoder:
             self.total = offset + self.pieces[i].nbytes
 
     cdef bint _may_be_met_again(self, PyObject* container) noexcept:
+        """Whether it has been met; from now on it has."""
         cdef int i
+        if self.nseen > SEEN_FIRST:
+            return self._is_in_table(container)
         for i in range(self.nseen):
             if self.seen[i] == container:
                 return True
-        if self.nseen == SEEN_MAX:
+        if self.nseen < SEEN_FIRST:
+            self.seen[self.nseen] = container
+            self.nseen += 1
+            return False
+        # More than are looked through one by one.
+        if self.seen_size:
+            memset(self.seen_more, 0, self.seen_size * sizeof(PyObject*))
+        elif not self._grow_table():
             return True
-        self.seen[self.nseen] = container
+        self.nseen = 0
+        for i in range(SEEN_FIRST):
+            self._is_in_table(self.seen[i])
+        return self._is_in_table(container)
+
+    cdef int _met_again(self) noexcept:
+        # A list whose elements another thread moves shows one of them twice.
+        return CHANGED if OTHERS_RUN and not self.snapshots else NOT_NATIVE
+
+    cdef bint _is_in_table(self, PyObject* container) noexcept:
+        cdef size_t mask = self.seen_size - 1, at
+        cdef PyObject** table = self.seen_more
+        at = (<uint64_t><uintptr_t>container >> 4) * <uint64_t>0x9E3779B97F4A7C15ULL >> 20 & mask
+        while table[at] != NULL:
+            if table[at] == container:
+                return True
+            at = (at + 1) & mask
+        table[at] = container
         self.nseen += 1
-        return False
+        # Without memory it might have been met: then the value goes to pickle, or raises there.
+        return 2 * self.nseen > self.seen_size and not self._grow_table()
+
+    cdef bint _grow_table(self) noexcept:
+        cdef PyObject** old = self.seen_more
+        cdef size_t old_size = self.seen_size, i
+        cdef PyObject** table
+        self.seen_size = 4 * old_size if old_size else 8 * SEEN_FIRST
+        table = <PyObject**>PyMem_RawCalloc(self.seen_size, sizeof(PyObject*))
+        if table == NULL:
+            self.seen_size = old_size
+            return False
+        self.seen_more = table
+        self.nseen = 0
+        for i in range(old_size):
+            if old[i] != NULL:
+                self._is_in_table(old[i])
+        PyMem_RawFree(old)
+        return True
 
     cdef bint _repeats_too_much(self, size_t nbytes) noexcept:
         # A reference takes eight bytes in the container already.

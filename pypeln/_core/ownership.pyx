@@ -16,18 +16,11 @@ from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 
 from pypeln._core.decoder cimport array_calls, array_type
+from pypeln._core.references cimport OTHERS_RUN
 
 from types import CodeType, FrameType, FunctionType, ModuleType
 
 cdef extern from "Python.h":
-    """
-    #ifdef Py_GIL_DISABLED
-    #define PP_OTHERS_RUN 1
-    #else
-    #define PP_OTHERS_RUN 0
-    #endif
-    """
-    const bint PP_OTHERS_RUN
     ctypedef int (*visitproc)(PyObject *what, void *arg) noexcept
     ctypedef int (*traverseproc)(PyObject *what, visitproc visit, void *arg) noexcept
     ctypedef struct PyTypeObject:
@@ -70,7 +63,7 @@ cdef class Reach:
         cdef uint64_t i
         free(self.table)
         self.count = self.ntodo = 0
-        self.lost = PP_OTHERS_RUN
+        self.lost = OTHERS_RUN
         self.holding = False
         self.size = FIRST_SIZE
         self.table = <Met *>calloc(self.size, sizeof(Met))

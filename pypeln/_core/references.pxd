@@ -5,6 +5,7 @@ from cpython.object cimport PyObject
 cdef extern from *:
     """
     #ifdef Py_GIL_DISABLED
+    #define PP_OTHERS_RUN 1
     /* Without the GIL an object has two counts, one of the thread that made it and one of all others, and who
        reads them one after the other may miss a reference that moves between the two. Exact is only what this
        thread's own objects have, whose first count nobody else changes, and what objects without a thread of
@@ -23,8 +24,11 @@ cdef extern from *:
         return Py_ARITHMETIC_RIGHT_SHIFT(Py_ssize_t, shared, _Py_REF_SHARED_SHIFT);
     }
     #else
+    #define PP_OTHERS_RUN 0
     #define pp_references_to(value) Py_REFCNT(value)
     #endif
     """
+    # Whether other threads may run while this one holds the GIL: free-threaded builds.
+    const bint OTHERS_RUN "PP_OTHERS_RUN"
     # As many as there are, or more than anybody compares with when that cannot be said.
     Py_ssize_t references_to "pp_references_to" (PyObject *value) noexcept

@@ -16,15 +16,10 @@ import weakref
 
 import numpy as np
 import pytest
+from support.payloads import is_native
 
 from pypeln._core import decoder, encoder
 from pypeln._core.codec import CorruptElement, Encoder, decode, encode
-
-PICKLED = 0x0C  # the first byte of a payload that pickle wrote
-
-
-def is_native(payload):
-    return payload[0] != PICKLED
 
 
 def roundtrip(value):
@@ -250,11 +245,21 @@ def test_containers_that_others_refer_to_are_native_as_long_as_they_occur_once()
     assert roundtrip(rows) == kept
 
 
-def test_more_referenced_containers_than_are_remembered_go_to_pickle():
-    rows = [[n] for n in range(100)]
-    kept = list(rows)
-    assert not is_native(encode(rows))
-    assert roundtrip(rows) == kept
+@pytest.mark.parametrize("count", [15, 16, 17, 18, 63, 64, 65, 5000])
+def test_however_many_containers_others_refer_to_each_is_met_once(count):
+    encoder = Encoder()
+    for _ in range(2):  # the second time in the table of the first
+        rows = [[n] for n in range(count)]
+        kept = list(rows)
+        payload = encoder.to_bytes(rows)
+        assert is_native(payload)
+        assert decode(payload) == kept
+        for again in (0, count // 2, count - 1):
+            payload = encoder.to_bytes([*rows, rows[again]])
+            assert not is_native(payload)
+            back = decode(payload)
+            assert back[again] is back[-1]
+            assert len({id(row) for row in back}) == count
 
 
 def test_deep_nesting_goes_to_pickle():

@@ -14,16 +14,12 @@ import weakref
 
 import numpy as np
 import pytest
+from support.payloads import is_native
 
 import pypeln as pl
 from pypeln._core.codec import CorruptElement, Encoder, decode, encode
 
-PICKLED = 0x0C  # the first byte of a payload that pickle wrote
 OBJECT = 0x0F
-
-
-def is_native(payload):
-    return payload[0] != PICKLED
 
 
 class Simple:
