@@ -8,7 +8,7 @@ sender will drop) is somebody else's as well, and so is everything below it. Ref
 meet, of objects that do not show them to the garbage collector, count as somebody else's: a buffer may then
 be copied that need not be, never the other way round.
 
-Where threads run while this walks (free-threaded Python), nothing is owned.
+Where other threads may run while this walks (free-threaded Python, with more than one), nothing is owned.
 """
 
 from cpython.object cimport PyObject
@@ -16,7 +16,7 @@ from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 
 from pypeln._core.decoder cimport array_calls, array_type
-from pypeln._core.references cimport OTHERS_RUN
+from pypeln._core.references cimport is_alone
 
 from types import CodeType, FrameType, FunctionType, ModuleType
 
@@ -63,7 +63,7 @@ cdef class Reach:
         cdef uint64_t i
         free(self.table)
         self.count = self.ntodo = 0
-        self.lost = OTHERS_RUN
+        self.lost = not is_alone()
         self.holding = False
         self.size = FIRST_SIZE
         self.table = <Met *>calloc(self.size, sizeof(Met))

@@ -23,12 +23,22 @@ cdef extern from *:
         if ((shared & _Py_REF_SHARED_FLAG_MASK) != _Py_REF_MERGED) return PY_SSIZE_T_MAX;
         return Py_ARITHMETIC_RIGHT_SHIFT(Py_ssize_t, shared, _Py_REF_SHARED_SHIFT);
     }
+    /* A thread that starts is put at the head of the list, by a thread that runs: one that finds only itself
+       stays alone for as long as it starts none. No other thread's state is looked into, which may just go. */
+    static inline int pp_is_alone(void) {
+        PyThreadState *own = PyThreadState_Get();
+        return PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(own)) == own &&
+            PyThreadState_Next(own) == NULL;
+    }
     #else
+    #define pp_is_alone() 1
     #define PP_OTHERS_RUN 0
     #define pp_references_to(value) Py_REFCNT(value)
     #endif
     """
     # Whether other threads may run while this one holds the GIL: free-threaded builds.
     const bint OTHERS_RUN "PP_OTHERS_RUN"
+    # Whether no other thread runs Python code before this one does.
+    bint is_alone "pp_is_alone" () noexcept
     # As many as there are, or more than anybody compares with when that cannot be said.
     Py_ssize_t references_to "pp_references_to" (PyObject *value) noexcept
