@@ -24,7 +24,7 @@ cdef extern from *:
         return Py_ARITHMETIC_RIGHT_SHIFT(Py_ssize_t, shared, _Py_REF_SHARED_SHIFT);
     }
     /* A thread that starts is put at the head of the list, by a thread that runs: one that finds only itself
-       stays alone for as long as it starts none. No other thread's state is looked into, which may just go. */
+       stays alone while it starts none. No other thread's state is looked into, which may just go. */
     static inline int pp_is_alone(void) {
         PyThreadState *own = PyThreadState_Get();
         return PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(own)) == own &&
