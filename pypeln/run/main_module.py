@@ -45,14 +45,11 @@ def main_is_imported(preparation: dict[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def only_a_file_that_exists(start_method: str) -> Iterator[None]:
+def only_a_file_that_exists() -> Iterator[None]:
     """Meanwhile the main module has no file when it came from stdin, or its file is gone.
 
     A spawned process would look for a file named <stdin>, and die.
     """
-    if start_method == "fork":
-        yield  # and no lock that a forked process would inherit
-        return
     main = sys.modules["__main__"]
     with _hiding:
         file = getattr(main, "__file__", None)

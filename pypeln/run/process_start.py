@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 
@@ -17,6 +18,10 @@ from pypeln.run.main_module import (
     unguarded,
 )
 from pypeln.run.notes import add_note
+
+# multiprocessing flushes the streams before it forks, which takes their locks. A copy that is made while
+# another thread has one waits for it at its own end, for ever: runs of several threads fork in turn.
+_forking = threading.Lock()
 
 # As many descriptors as asking the fork server takes: a connection and two pipes.
 PIPES_TO_ASK = 3
@@ -35,7 +40,7 @@ def start_process(process: BaseProcess, start_method: str) -> None:
     if start_method == "forkserver":
         _have_descriptors(PIPES_TO_ASK)
     try:
-        with only_a_file_that_exists(start_method):
+        with _forking if start_method == "fork" else only_a_file_that_exists():
             process.start()
     except BaseException as error:  # also a RuntimeError, by which an interpreter that ends refuses
         for fd in _forgotten(error):
@@ -43,6 +48,16 @@ def start_process(process: BaseProcess, start_method: str) -> None:
         if isinstance(error, (ConnectionError, EOFError)):
             _explain(error, process, start_method)
         raise
+
+
+def _nobody_forks() -> None:
+    """In a forked copy: the thread that had the lock is at its end."""
+    global _forking
+    _forking = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_nobody_forks)
 
 
 def _have_descriptors(pipes: int) -> None:
@@ -111,7 +126,7 @@ def ctrl_c_held_back(start_method: str) -> Iterator[None]:
         # ours or not.
         resource_tracker.ensure_running()
         if start_method == "forkserver":
-            with only_a_file_that_exists(start_method):
+            with only_a_file_that_exists():
                 forkserver.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

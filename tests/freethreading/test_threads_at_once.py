@@ -65,6 +65,16 @@ def test_one_stage_is_iterated_by_many_threads(front: Any) -> None:
         assert got == wanted
 
 
+def test_processes_are_started_by_many_threads() -> None:
+    """A copy has the locks that other threads had at that moment, of streams for one."""
+
+    def run() -> None:
+        for _ in range(10):
+            assert sorted(pr.map(plus_one, range(10), workers=2)) == list(range(1, 11))
+
+    at_once(*[run] * 4)
+
+
 def test_figures_are_read_while_runs_begin_and_end() -> None:
     stage = range(200) | th.map(plus_one, workers=2)
     over = threading.Event()
