@@ -409,6 +409,8 @@ def _run(plan: Plan, return_index: bool, bypass: Bypass) -> Generator[Any, None,
                 note = f"element {run.sink.index} of the pipeline cannot be read in the consumer's process"
                 add_note(error, note)
             raise
+        except GeneratorExit:
+            raise  # before this module is asked for a name: when the interpreter ends it may have none
         except RunAborted:
             # The error is raised below: here it would have this one's frames as its context, and keep the
             # ports.
