@@ -12,19 +12,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The first nap is for so many elements, or for half as many where more would take too long; each that did no harm is
- * followed by one for a few more. */
-#define PP_NAP_WORTH 16u
+/* The first nap is for so many elements, each that did no harm is followed by one for a few more, and none is for fewer
+ * than the least, whatever the time that they take. */
+#define PP_NAP_FIRST 16u
+#define PP_NAP_LEAST 4u
+/* Where more elements than this are lost, naps do harm. */
+#define PP_LOST_MOST 8u
 #define PP_LEAST_AWAKE 32u
 #define PP_LONGEST_AWAKE 4096u
 /* After so many naps it is found out anew how fast elements come without. */
-#define PP_NAPS_MOST 64u
+#define PP_NAPS_MOST 256u
 
 typedef struct pp_patience {
     uint64_t most_ns;  /* a nap at most; 0: none at all */
     uint64_t since;    /* when the waits below began, or the last nap ended: ns */
     uint64_t apart_ns; /* from one element to the next, when each was waited for */
     uint64_t came;     /* elements since then */
+    int64_t lost_ns;   /* by how much they are later than seven eighths as fast as without naps */
     uint32_t waits;    /* since the last nap */
     uint32_t awake;    /* so many waits without a nap */
     uint32_t naps;     /* in a row that did no harm */
@@ -36,6 +40,7 @@ static inline void pp_patience_begin(pp_patience *p, uint64_t most_ns) {
 
 static inline void pp_patience_wake_for_each(pp_patience *p, uint64_t now) {
     p->came = 0;
+    p->lost_ns = 0;
     p->waits = p->naps = 0;
     p->since = now;
 }
@@ -53,15 +58,21 @@ static inline uint64_t pp_patience_ask(pp_patience *p, uint64_t came, uint64_t n
         if (++p->waits <= p->awake || p->came == 0) return 0;
         p->apart_ns = (now - p->since) / p->came;
         pp_patience_wake_for_each(p, now);
-        if (p->apart_ns * PP_NAP_WORTH > 2 * p->most_ns) return 0;
+        if (p->apart_ns * PP_NAP_LEAST > p->most_ns) return 0;
     }
-    uint64_t nap_ns = p->apart_ns * (PP_NAP_WORTH + 4 * p->naps);
+    uint64_t nap_ns = p->apart_ns * (PP_NAP_FIRST + 4 * p->naps);
     return nap_ns < p->most_ns ? nap_ns : p->most_ns;
 }
 
-/* A nap is over, and so many elements are there: all that came since the last one ended, or since it began. */
+/* A nap is over, and so many elements are there: all that came since the last one ended, or since it began.
+ *
+ * One nap tells little: in one of sixteen elements there are some more or less.  What is lost is added up over naps,
+ * and never less than nothing, so that what is lost now counts no less for what was gained before (a CUSUM chart, Page,
+ * "Continuous inspection schemes", Biometrika 41, 1954). */
 static inline void pp_patience_judge(pp_patience *p, uint64_t came, uint64_t now) {
-    bool harmless = came * p->apart_ns * 8 >= (now - p->since) * 7;
+    p->lost_ns += (int64_t)((now - p->since) / 8 * 7) - (int64_t)(came * p->apart_ns);
+    if (p->lost_ns < 0) p->lost_ns = 0;
+    bool harmless = p->lost_ns < (int64_t)(p->apart_ns * PP_LOST_MOST);
     if (harmless && p->naps < PP_NAPS_MOST) {
         p->naps++;
         p->since = now;

@@ -8,7 +8,8 @@ enum { US = 1000, MOST = 1000 * US };
 typedef struct {
     uint64_t now, apart; /* ns; from one element to the next */
     uint64_t in_flight;  /* 0: a source that waits for nobody */
-    uint64_t taken, naps, longest;
+    uint64_t uneven;     /* up to so many elements more or fewer come in a nap */
+    uint64_t taken, naps, longest, random;
 } stream;
 
 /* Wait for the next element, after a nap or without one, and take all that is there. */
@@ -18,6 +19,10 @@ static void wait_once(stream *s, pp_patience *p, uint64_t came) {
     s->naps++;
     if (nap > s->longest) s->longest = nap;
     uint64_t there = nap / s->apart;
+    if (s->uneven != 0) {
+        s->random = s->random * 6364136223846793005u + 1442695040888963407u;
+        there += (s->random >> 33) % (2 * s->uneven + 1) - s->uneven;
+    }
     if (s->in_flight != 0 && there > s->in_flight) there = s->in_flight;
     s->now += nap;
     pp_patience_judge(p, there, s->now);
@@ -45,6 +50,14 @@ static void a_steady_stream_is_napped_over(void) {
     CHECK(s.longest <= MOST);
 }
 
+static void an_uneven_one_as_well(void) {
+    pp_patience p;
+    pp_patience_begin(&p, MOST);
+    stream s = {.now = 1, .apart = 50 * US, .uneven = 4};
+    go_on(&s, &p, 100000);
+    CHECK(s.naps > 4500 && s.naps < 5500);
+}
+
 static void a_faster_one_in_naps_that_grow(void) {
     pp_patience p;
     pp_patience_begin(&p, MOST);
@@ -57,20 +70,36 @@ static void a_faster_one_in_naps_that_grow(void) {
 static void a_slow_stream_is_not(void) {
     pp_patience p;
     pp_patience_begin(&p, MOST);
-    stream s = {.now = 1, .apart = 130 * US};
+    stream s = {.now = 1, .apart = MOST / PP_NAP_LEAST + US};
     go_on(&s, &p, 10000);
     CHECK_EQUAL(s.naps, 0);
 }
 
 static void nor_one_that_waits_for_its_consumer(void) {
-    for (uint64_t in_flight = 1; in_flight < PP_NAP_WORTH * 3 / 4; in_flight++) {
-        pp_patience p;
-        pp_patience_begin(&p, MOST);
-        stream s = {.now = 1, .apart = 20 * US, .in_flight = in_flight};
-        go_on(&s, &p, 100000);
-        /* 32, 64, ... 4096 waits, and then each time 4096. */
-        CHECK(s.naps >= 8 && s.naps < 40);
+    for (uint64_t in_flight = 1; in_flight < PP_NAP_FIRST * 3 / 4; in_flight++) {
+        for (uint64_t apart = 20 * US; apart < MOST / PP_NAP_LEAST; apart += 20 * US) {
+            pp_patience p;
+            pp_patience_begin(&p, MOST);
+            stream s = {.now = 1, .apart = apart, .in_flight = in_flight};
+            if (in_flight * apart > MOST / 2) continue; /* then a nap does little harm, or none */
+            go_on(&s, &p, 100000);
+            /* After 32, 64, ... 4096 waits, and then each time 4096: one to find out, or a few. */
+            CHECK(s.naps >= 8 && s.naps < 160);
+            CHECK(s.now < s.taken * s.apart * 105 / 100);
+        }
     }
+}
+
+static void one_that_begins_to_wait_is_noticed_soon(void) {
+    pp_patience p;
+    pp_patience_begin(&p, MOST);
+    stream s = {.now = 1, .apart = 50 * US};
+    go_on(&s, &p, 3000);
+    CHECK(s.naps > 100);
+    uint64_t naps = s.naps;
+    s.in_flight = 1;
+    go_on(&s, &p, PP_LEAST_AWAKE);
+    CHECK(s.naps - naps <= 3);
 }
 
 static void one_with_more_in_flight_loses_little(void) {
@@ -116,9 +145,11 @@ static void nobody_naps_who_was_not_asked_to(void) {
 
 int main(void) {
     RUN(a_steady_stream_is_napped_over);
+    RUN(an_uneven_one_as_well);
     RUN(a_faster_one_in_naps_that_grow);
     RUN(a_slow_stream_is_not);
     RUN(nor_one_that_waits_for_its_consumer);
+    RUN(one_that_begins_to_wait_is_noticed_soon);
     RUN(one_with_more_in_flight_loses_little);
     RUN(the_time_that_everything_takes_to_start_does_not_count);
     RUN(a_stream_that_slows_down_is_measured_again);
