@@ -16,8 +16,7 @@
  * than the least, whatever the time that they take. */
 #define PP_NAP_FIRST 16u
 #define PP_NAP_LEAST 4u
-/* Where more elements than this are lost, naps do harm. */
-#define PP_LOST_MOST 8u
+#define PP_MAY_LOSE 32u
 #define PP_LEAST_AWAKE 32u
 #define PP_LONGEST_AWAKE 4096u
 /* After so many naps it is found out anew how fast elements come without. */
@@ -28,7 +27,8 @@ typedef struct pp_patience {
     uint64_t since;    /* when the waits below began, or the last nap ended: ns */
     uint64_t apart_ns; /* from one element to the next, when each was waited for */
     uint64_t came;     /* elements since then */
-    int64_t lost_ns;   /* by how much they are later than seven eighths as fast as without naps */
+    uint64_t there;    /* after the last nap: they came before it ended, and have been counted */
+    int64_t lost_ns;   /* by how much naps have made them later, beyond one part in PP_MAY_LOSE */
     uint32_t waits;    /* since the last nap */
     uint32_t awake;    /* so many waits without a nap */
     uint32_t naps;     /* in a row that did no harm */
@@ -45,9 +45,11 @@ static inline void pp_patience_wake_for_each(pp_patience *p, uint64_t now) {
     p->since = now;
 }
 
-/* A wait begins, and so many elements have come since the one before: how long to nap first, 0 for not at all. */
+/* A wait begins, and so many elements have been taken since the one before: how long to nap first, 0 for not at all. */
 static inline uint64_t pp_patience_ask(pp_patience *p, uint64_t came, uint64_t now) {
     if (p->most_ns == 0) return 0;
+    came = came > p->there ? came - p->there : 0;
+    p->there = 0;
     if (p->naps == 0) {
         /* The first was on its way for as long as everything took to start. */
         if (p->since == 0) {
@@ -60,6 +62,7 @@ static inline uint64_t pp_patience_ask(pp_patience *p, uint64_t came, uint64_t n
         pp_patience_wake_for_each(p, now);
         if (p->apart_ns * PP_NAP_LEAST > p->most_ns) return 0;
     }
+    if (p->naps != 0) p->lost_ns -= (int64_t)(came * p->apart_ns);
     uint64_t nap_ns = p->apart_ns * (PP_NAP_FIRST + 4 * p->naps);
     return nap_ns < p->most_ns ? nap_ns : p->most_ns;
 }
@@ -70,9 +73,11 @@ static inline uint64_t pp_patience_ask(pp_patience *p, uint64_t came, uint64_t n
  * and never less than nothing, so that what is lost now counts no less for what was gained before (a CUSUM chart, Page,
  * "Continuous inspection schemes", Biometrika 41, 1954). */
 static inline void pp_patience_judge(pp_patience *p, uint64_t came, uint64_t now) {
-    p->lost_ns += (int64_t)((now - p->since) / 8 * 7) - (int64_t)(came * p->apart_ns);
+    uint64_t span = now - p->since;
+    p->there = came;
+    p->lost_ns += (int64_t)(span - span / PP_MAY_LOSE) - (int64_t)(came * p->apart_ns);
     if (p->lost_ns < 0) p->lost_ns = 0;
-    bool harmless = p->lost_ns < (int64_t)(p->apart_ns * PP_LOST_MOST);
+    bool harmless = p->lost_ns < (int64_t)span / 2;
     if (harmless && p->naps < PP_NAPS_MOST) {
         p->naps++;
         p->since = now;
