@@ -84,15 +84,18 @@ class WorkerProcess:
 
     def bury(self) -> int | None:
         """Reap the process and free what belongs to it; its exit code."""
-        assert self.process is not None and self.reports is not None
-        code = self._reap(self.process)
+        process: Any = self.process
+        assert process is not None and self.reports is not None
+        code = self._reap(process)
         if self.death is not None:
             self.death.close()
             self.death = None
         self.reports.close()
         self.reports = None
         self._release_alive()
-        self.process.close()
+        # Not the process itself: in CPython 3.10 a start in another thread, which still has it in the list of
+        # those to reap, would fail by an AttributeError.
+        process._popen.close()
         self.process = None
         return code
 
@@ -108,7 +111,7 @@ class WorkerProcess:
         give_up_at = time.monotonic() + FOREIGN_REAP_S
         while process.exitcode is None:
             if time.monotonic() > give_up_at:
-                process._popen.returncode = 255  # what multiprocessing says for unknown; `close` wants a code
+                process._popen.returncode = 255  # what multiprocessing says for unknown; it asks no more
                 return None
             time.sleep(0.0005)
         code: int = process.exitcode
