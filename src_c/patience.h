@@ -16,6 +16,7 @@
  * than the least, whatever the time that they take. */
 #define PP_NAP_FIRST 16u
 #define PP_NAP_LEAST 4u
+/* Naps do no harm that make elements later by less than one part in so many. */
 #define PP_MAY_LOSE 32u
 #define PP_LEAST_AWAKE 32u
 #define PP_LONGEST_AWAKE 4096u
